@@ -38,6 +38,7 @@ HopState HopLink::state(std::size_t sequence) const {
 }
 
 void HopLink::OnMessage(v1::ControlDown message) {
+  if (silent_) return;
   switch (message.kind_case()) {
     case v1::ControlDown::kOpened:
       return TakeOpened(message.opened());
@@ -66,6 +67,7 @@ void HopLink::OnMessage(v1::ControlDown message) {
 void HopLink::OnClosed(absl::Status status) {
   // Not in the stream's own callback.
   loop_.Post([stream = std::move(stream_)] {});
+  if (silent_) return;
   if (status.ok()) status = absl::UnavailableError("the hop ended the session");
   listener_.OnBroken(*this, std::move(status));
 }

@@ -40,6 +40,9 @@ class HopLink : private ControlClient::Handler {
   const RouteStop& stop() const { return stop_; }
   const PeerId& peer() const { return stop_.address.peer; }
 
+  // From now on nothing is told to the listener.
+  void Silence() { silent_ = true; }
+
   // Dials again after the stream broke; the session may still be held there.
   void Redial();
   bool broken() const { return stream_ == nullptr; }
@@ -72,6 +75,7 @@ class HopLink : private ControlClient::Handler {
   HopListener& listener_;
   std::unique_ptr<ControlClient> stream_;  // null: broken
 
+  bool silent_ = false;
   bool holds_session_ = false;
   std::uint32_t opened_epoch_ = 0;
   std::uint32_t started_epoch_ = 0;
