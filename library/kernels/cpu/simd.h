@@ -1,7 +1,7 @@
 // Sixteen lanes, for every instruction set: all that the kernels in cpu.cc files know of it.
 //
-// A cpu.cc file is compiled once per instruction set, with -DFALLOW_ISA=avx512, avx2vnni, avx2,
-// neon or generic, into the namespace of that name. Each header beside this one defines the same
+// A cpu.cc file is compiled once per instruction set, with -DFALLOW_ISA=avx512, avx2vnni, avx2
+// or generic, into the namespace of that name. Each header beside this one defines the same
 // things:
 //
 //   Floats       16 floats; + - * /, Fma (one rounding), MulAdd (one rounding or two, as is fast)
