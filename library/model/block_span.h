@@ -1,0 +1,54 @@
+// Consecutive transformer blocks on one back end: the part of a model that a server holds.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "fallow/model_spec.h"
+#include "kernels/backend.h"
+#include "model/kv_cache.h"
+#include "model/weights.h"
+
+namespace fallow {
+
+// Consecutive rows of one sequence in a pass.
+struct PassRun {
+  KvCache::SequenceId sequence = 0;
+  std::int64_t position = 0;  // of the first row; the sequence holds exactly this many positions
+  std::int64_t rows = 0;
+};
+
+class BlockSpan {
+ public:
+  // Reads and packs the blocks' weights. `max_rows`: the most rows of one pass.
+  static absl::StatusOr<std::unique_ptr<BlockSpan>> Load(const Checkpoint& checkpoint,
+                                                         const Family& family,
+                                                         const ModelSpec& spec, BlockRange blocks,
+                                                         const NumericClass& numeric_class,
+                                                         std::int64_t max_rows, Backend& backend);
+  ~BlockSpan();
+
+  BlockRange blocks() const;
+  std::int64_t max_rows() const;
+  std::int64_t weight_bytes() const;  // packed
+  KvLayout kv_layout() const;
+
+  // Runs rows through the blocks, in place, and appends their keys and values to `cache`, whose
+  // layout is kv_layout(). Hidden states are rounded after each block as the class says.
+  //   hidden  [rows, hidden_size], dense; the runs' rows in order
+  //   failed  [rows]; set to 1 for rows that are not finite (their sequences must be ended)
+  // InvalidArgument if a run does not start at its sequence's end or exceeds its reservation; then
+  // no sequence has changed.
+  absl::Status Forward(std::span<const PassRun> runs, KvCache& cache, float* hidden,
+                       std::span<std::uint8_t> failed);
+
+ private:
+  struct Impl;
+  explicit BlockSpan(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fallow

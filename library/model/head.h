@@ -1,0 +1,43 @@
+// The two ends of a model: token embedding, and final norm with the head that gives logits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "fallow/model_spec.h"
+#include "kernels/backend.h"
+#include "model/weights.h"
+
+namespace fallow {
+
+class Head {
+ public:
+  // Reads embedding (`embed`) and/or final norm and head (`logits`); a tied matrix is held once.
+  struct Parts {
+    bool embed = true;
+    bool logits = true;
+  };
+  static absl::StatusOr<std::unique_ptr<Head>> Load(const Checkpoint& checkpoint,
+                                                    const Family& family, const ModelSpec& spec,
+                                                    const NumericClass& numeric_class, Parts parts,
+                                                    std::int64_t max_rows, Backend& backend);
+  ~Head();
+
+  std::int64_t weight_bytes() const;
+
+  // Hidden states of tokens, rounded as at a block's end. hidden [ids.size(), hidden_size]
+  // InvalidArgument for an id outside the vocabulary.
+  absl::Status Embed(std::span<const TokenId> ids, float* hidden);
+
+  // logits [rows, vocab_size] of hidden [rows, hidden_size]; at most max_rows rows.
+  absl::Status Logits(const float* hidden, std::int64_t rows, float* logits);
+
+ private:
+  struct Impl;
+  explicit Head(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fallow
