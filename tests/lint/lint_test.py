@@ -14,7 +14,7 @@ import lint
 
 # A repository that breaks no rule.
 GOOD = {
-    ".clang-format": "BasedOnStyle: Google\nColumnLimit: 100\n",
+    ".clang-format": "BasedOnStyle: Google\nColumnLimit: 100\nIncludeBlocks: Preserve\n",
     "CMakeLists.txt": "project(fallow)\n",
     "library/include/fallow/peer.h": '#pragma once\n\n#include <string>\n\n'
     '#include "absl/base/attributes.h"\n\n// No grpc::Channel in code.\nstd::string Name();\n',
