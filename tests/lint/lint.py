@@ -149,9 +149,11 @@ def check_format(root: pathlib.Path) -> Iterator[str]:
         return
     result = subprocess.run([CLANG_FORMAT, "--dry-run", "--Werror", "--style=file", *sources],
                             capture_output=True, text=True)
-    for message in re.findall(r"^.*error:.*$", result.stderr, re.MULTILINE):
-        yield message
-    if result.returncode != 0 and "error:" not in result.stderr:
+    unformatted = re.findall(r"^(.*?):(\d+):\d+: error:", result.stderr, re.MULTILINE)
+    first_line = dict(reversed(unformatted))  # the first of many in each file
+    for name in sorted(first_line):
+        yield f"{name}:{first_line[name]}: run {CLANG_FORMAT} -i on it"
+    if result.returncode != 0 and not first_line:
         yield f"{CLANG_FORMAT}: {result.stderr}"
 
 
