@@ -97,9 +97,14 @@ absl::Status Chain::PlanAll() {
   auto route = options_.plan({0, options_.num_blocks}, kv_tokens_, excluded_);
   if (!route.ok()) return route.status();
   for (const RouteStop& stop : *route) {
-    hops_.push_back(std::make_unique<HopLink>(stop, transport_, loop_, *this));
+    hops_.push_back(Dial(stop));
   }
   return absl::OkStatus();
+}
+
+std::unique_ptr<HopLink> Chain::Dial(const RouteStop& stop) {
+  HopListener& listener = *this;
+  return std::make_unique<HopLink>(stop, transport_, loop_, listener);
 }
 
 void Chain::OpenAll() {

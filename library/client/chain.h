@@ -134,6 +134,7 @@ class Chain : private HopListener {
 
   void TakeSequences(Turn turn);
   absl::Status PlanAll();
+  std::unique_ptr<HopLink> Dial(const RouteStop& stop);
   void OpenAll();                 // a new epoch, with Open
   void Launch(bool from_states);  // Start to all hops; then the missing tokens
   std::vector<HopState> StatesOf(const Sequence& sequence, std::size_t number, bool from_states);

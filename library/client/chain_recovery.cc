@@ -169,7 +169,7 @@ void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
   at = hops_.erase(at);
   std::vector<std::unique_ptr<HopLink>> links;
   for (const RouteStop& stop : *route) {
-    links.push_back(std::make_unique<HopLink>(stop, transport_, loop_, *this));
+    links.push_back(Dial(stop));
   }
   hops_.insert(at, std::make_move_iterator(links.begin()), std::make_move_iterator(links.end()));
   relaunches_ = 0;

@@ -217,8 +217,9 @@ void Conversation::Begin(Turn turn, std::int64_t kv_tokens) {
         };
         options.feed.row_bytes = ends_->row_bytes();
       }
+      ChainOwner& owner = *this;
       chain_ =
-          std::make_unique<Chain>(std::move(options), context_.transport, context_.loop, *this);
+          std::make_unique<Chain>(std::move(options), context_.transport, context_.loop, owner);
     }
     chain_->Begin(std::move(turn), kv_tokens);
   });
