@@ -30,7 +30,7 @@ class Feed : private DataStream::Handler {
  public:
   struct Options {
     bool ring = true;
-    EmbedRows embed;             // private ends
+    EmbedRows embed = {};        // private ends
     std::int64_t row_bytes = 0;  // private ends: of a hidden state on the wire
   };
   using OnStep = std::function<void(const v1::Step& step)>;

@@ -13,9 +13,9 @@ namespace fallow {
 struct RouteRequest {
   BlockRange blocks;  // to be covered
   bool ring = true;   // the hop with block 0 must embed, the one with the last block sample
-  std::int64_t kv_tokens = 0;  // that every hop must have free
-  std::set<PeerId> avoid;      // used only where nobody else serves a block
-  std::set<PeerId> exclude;    // never used
+  std::int64_t kv_tokens = 0;     // that every hop must have free
+  std::set<PeerId> avoid = {};    // used only where nobody else serves a block
+  std::set<PeerId> exclude = {};  // never used
 };
 
 struct RouteStop {
