@@ -55,7 +55,7 @@ FALLOW_INLINE Floats GeluErf(Floats x) {
   return x * IfLess(x, Zero(), upper, one - upper);
 }
 
-// exact::QuantiseGroup. x, codes [kGroup]
+// exact::QuantiseGroup. Call it by its full name: the compiler would find both. x, codes [kGroup]
 FALLOW_INLINE exact::GroupScale QuantiseGroup(const float* x, exact::ScaleFormat format,
                                               std::int8_t* codes) {
   const Floats a = Load(x);
