@@ -3,6 +3,7 @@
 #include "kernels/attention/cpu_chunk.h"
 #include "kernels/attention/cpu_fp32.h"
 #include "kernels/attention/cpu_q8.h"
+#include "kernels/functions.h"
 
 namespace fallow::FALLOW_ISA {
 namespace {

@@ -16,6 +16,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/exact_math.h"
+#include "kernels/functions.h"
 
 namespace fallow::exact {
 namespace {

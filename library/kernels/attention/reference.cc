@@ -6,6 +6,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/float_bits.h"
+#include "kernels/functions.h"
 #include "kernels/numeric.h"
 
 namespace fallow::reference {

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/tile.h"
 #include "kernels/matmul/panel_layout.h"
 
 namespace fallow::FALLOW_ISA {
@@ -16,12 +16,6 @@ namespace {
 // kNl4Codebook with 128 added: then its zero point is that of q8.
 alignas(16) constexpr std::uint8_t kUnsignedCodebook[16] = {1,   24,  45,  63,  79,  93,  106, 118,
                                                             129, 141, 153, 166, 181, 197, 217, 241};
-
-// Panels that lie `bytes` apart.
-struct PanelRun {
-  const std::uint8_t* data = nullptr;
-  std::int64_t bytes = 0;
-};
 
 // Rows of activations, `k` apart in codes and k / kGroup in the rest.
 struct QuantisedRows {
@@ -35,22 +29,6 @@ struct QuantisedRows {
 };
 
 enum class PanelScales { kFp16, kBf16 };  // of weights; of keys
-
-template <int kPanels, int kRows>
-using FloatTile = Floats[kPanels][kRows];
-template <int kPanels, int kRows>
-using IntTile = Ints[kPanels][kRows];
-
-// With kPrefetch, each load asks for the slice that the same thread will want kPanels panels later:
-// one by one, because bursts of prefetches are dropped.
-template <bool kPrefetch, int kPanels>
-FALLOW_INLINE void LoadSlices(PanelRun codes, int slice, Slice (&slices)[kPanels]) {
-  FALLOW_UNROLL for (int p = 0; p < kPanels; ++p) {
-    const std::uint8_t* at = codes.data + p * codes.bytes + slice * kSliceBytes;
-    slices[p] = LoadSlice(at);
-    if (kPrefetch) Prefetch(at + kPanels * codes.bytes);
-  }
-}
 
 // This and the next two: dots = start + stored codes * codes of activations, over one group.
 //   codes   of the first panel's group

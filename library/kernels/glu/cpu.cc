@@ -1,12 +1,9 @@
 // Gated non-linearities on sixteen lanes, in the operations of the exact class (exact_math.h).
 #include "kernels/cpu/vector_math.h"
+#include "kernels/functions.h"
 #include "kernels/glu/glu.h"
-#include "kernels/quantize/quantize.h"
 
 namespace fallow::FALLOW_ISA {
-
-void ToActivations(const ActivationsArgs& args, Range rows);
-
 namespace {
 
 template <typename Function>

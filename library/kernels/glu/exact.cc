@@ -2,13 +2,10 @@
 #include <vector>
 
 #include "kernels/exact_math.h"
+#include "kernels/functions.h"
 #include "kernels/glu/glu.h"
-#include "kernels/quantize/quantize.h"
 
 namespace fallow::exact {
-
-void ToActivations(const ActivationsArgs& args, Range rows);
-
 namespace {
 
 float Apply(Activation activation, float x) {

@@ -2,13 +2,10 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/functions.h"
 #include "kernels/glu/glu.h"
-#include "kernels/quantize/quantize.h"
 
 namespace fallow::reference {
-
-void ToActivations(const ActivationsArgs& args, Range rows);
-
 namespace {
 
 double Apply(Activation activation, double x) {

@@ -3,13 +3,10 @@
 #include <cstring>
 
 #include "kernels/cpu/vector_math.h"
+#include "kernels/functions.h"
 #include "kernels/norm/norm.h"
-#include "kernels/quantize/quantize.h"
 
 namespace fallow::FALLOW_ISA {
-
-void ToActivations(const ActivationsArgs& args, Range rows);
-
 namespace {
 
 constexpr int kSums = exact::kNormLanes / 16;

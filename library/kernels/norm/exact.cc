@@ -8,13 +8,10 @@
 #include <vector>
 
 #include "kernels/exact_math.h"
+#include "kernels/functions.h"
 #include "kernels/norm/norm.h"
-#include "kernels/quantize/quantize.h"
 
 namespace fallow::exact {
-
-void ToActivations(const ActivationsArgs& args, Range rows);
-
 namespace {
 
 float SumOfLanes(float (&lane)[kNormLanes]) {

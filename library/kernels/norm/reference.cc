@@ -2,13 +2,10 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/functions.h"
 #include "kernels/norm/norm.h"
-#include "kernels/quantize/quantize.h"
 
 namespace fallow::reference {
-
-void ToActivations(const ActivationsArgs& args, Range rows);
-
 namespace {
 
 void NormRow(const NormArgs& args, const float* x, float* y) {

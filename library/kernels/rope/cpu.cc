@@ -1,5 +1,6 @@
 // Rotary embedding on sixteen lanes, in the operations of the exact class (exact.cc).
 #include "kernels/cpu/vector_math.h"
+#include "kernels/functions.h"
 #include "kernels/rope/rope.h"
 
 namespace fallow::FALLOW_ISA {

@@ -1,6 +1,7 @@
 // Rotary embedding of the exact class, by definition: fma(a, cos, -(b * sin)) and
 // fma(b, cos, a * sin).
 #include "kernels/exact_math.h"
+#include "kernels/functions.h"
 #include "kernels/rope/rope.h"
 
 namespace fallow::exact {

@@ -1,4 +1,5 @@
 // Rotary embedding in double, as the header's formula says.
+#include "kernels/functions.h"
 #include "kernels/rope/rope.h"
 
 namespace fallow::reference {
