@@ -319,14 +319,20 @@ std::int64_t BlockSpan::weight_bytes() const {
 }
 
 absl::Status BlockSpan::Forward(std::span<const PassRun> runs, KvCache& cache, float* hidden,
-                                std::span<std::uint8_t> failed) {
+                                std::span<std::uint8_t> failed, BlockRange blocks) {
+  if (blocks.empty()) blocks = impl_->range;
+  if (!impl_->range.Contains(blocks)) {
+    return absl::InvalidArgumentError(absl::StrCat("span: blocks ", ToString(blocks),
+                                                   ", expected within ", ToString(impl_->range)));
+  }
   FALLOW_RETURN_IF_ERROR(impl_->Check(runs, cache, failed));
   FALLOW_RETURN_IF_ERROR(impl_->Prepare(runs, cache));
   std::fill(failed.begin(), failed.end(), 0);
   const auto rows = static_cast<std::int64_t>(failed.size());
   if (rows == 0) return absl::OkStatus();
-  for (std::size_t block = 0; block < impl_->blocks.size(); ++block) {
-    impl_->RunBlock(impl_->blocks[block], cache.view(static_cast<int>(block)), hidden, rows);
+  for (int block = blocks.begin - impl_->range.begin; block < blocks.end - impl_->range.begin;
+       ++block) {
+    impl_->RunBlock(impl_->blocks[block], cache.view(block), hidden, rows);
     impl_->backend.Round({.x = hidden,
                           .rows = rows,
                           .n = impl_->spec.hidden_size,

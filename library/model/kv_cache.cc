@@ -78,6 +78,17 @@ absl::StatusOr<KvCache::SequenceId> KvCache::Fork(SequenceId parent_id, std::int
   return Insert(std::move(sequence));
 }
 
+absl::Status KvCache::Grow(SequenceId id, std::int64_t tokens) {
+  Sequence& sequence = sequences_.find(id)->second;
+  const std::int64_t more = PagesFor(tokens) - sequence.reserved_pages;
+  if (more <= 0) return absl::OkStatus();
+  FALLOW_RETURN_IF_ERROR(CheckReservation(more * kPagePositions));
+  reserved_pages_ += more;
+  sequence.reserved_pages += more;
+  sequence.pages.reserve(sequence.reserved_pages);
+  return absl::OkStatus();
+}
+
 KvCache::SequenceId KvCache::Insert(Sequence sequence) {
   reserved_pages_ += sequence.reserved_pages;
   sequences_.emplace(next_id_, std::move(sequence));

@@ -37,6 +37,9 @@ class KvCache {
   // InvalidArgument if the parent holds fewer positions or `tokens` is less than `positions`.
   absl::StatusOr<SequenceId> Fork(SequenceId parent, std::int64_t positions, std::int64_t tokens);
 
+  // Reserves room for `tokens` positions in all, if that is more than it has. ResourceExhausted.
+  absl::Status Grow(SequenceId sequence, std::int64_t tokens);
+
   bool Contains(SequenceId sequence) const { return sequences_.contains(sequence); }
   std::int64_t size(SequenceId sequence) const;                // positions held
   std::int64_t limit(SequenceId sequence) const;               // positions it may hold: whole pages

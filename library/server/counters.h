@@ -1,0 +1,26 @@
+// Figures that the data loop writes and every thread may read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace fallow {
+
+// Of a session since its last Start; what a Beat is answered with.
+struct SessionCounters {
+  std::atomic<std::uint64_t> rows_received{0};
+  std::atomic<std::uint64_t> rows_done{0};  // computed, and passed on where the next hop lacks them
+  std::atomic<std::int64_t> computing_ns{0};
+};
+
+// Of a hop.
+struct HopCounters {
+  std::atomic<int> sessions{0};
+  std::atomic<std::int64_t> kv_tokens_reserved{0};
+  std::atomic<std::int64_t> queued_rows{0};
+  std::atomic<std::uint64_t> passes{0};
+  std::atomic<std::uint64_t> rows{0};
+  std::atomic<std::int64_t> computing_ns{0};
+};
+
+}  // namespace fallow

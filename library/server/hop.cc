@@ -1,0 +1,222 @@
+#include "server/hop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace fallow {
+namespace {
+
+// A session's client, its previous hop, and one each whose end is not noticed yet.
+constexpr std::size_t kMaxInbound = 4;
+
+}  // namespace
+
+Hop::Hop(Options options, Transport& transport, Loop& control, Loop& data)
+    : options_(std::move(options)),
+      transport_(transport),
+      data_(data),
+      desk_({.info = DescribeModel(options_.model),
+             .kv_tokens = options_.model.cache->capacity_tokens(),
+             .limits = options_.limits,
+             .gate = options_.gate},
+            counters_, *this, control, data),
+      scheduler_({.model = options_.model,
+                  .sessions = sessions_,
+                  .data = data,
+                  .counters = counters_,
+                  .listener = *this,
+                  .gate = options_.gate.get()}) {}
+
+Hop::~Hop() = default;
+
+v1::InfoReply Hop::OnInfo(const PeerId&) { return desk_.Info(); }
+
+void Hop::OnControl(const PeerId& remote, std::unique_ptr<ControlServer> stream) {
+  desk_.Accept(remote, std::move(stream));
+}
+
+void Hop::OnData(const PeerId& remote, std::unique_ptr<DataStream> stream) {
+  if (stopped_) return;
+  inbound_.push_back(
+      std::make_unique<Inbound>(++last_inbound_, remote, std::move(stream), *this));
+  Inbound& inbound = *inbound_.back();
+  inbound.Start();
+  const auto strangers = std::count_if(inbound_.begin(), inbound_.end(),
+                                       [](const auto& each) { return !each->admitted(); });
+  if (strangers > options_.limits.max_strangers) {
+    return Drop(inbound, absl::ResourceExhaustedError("data: too many streams"));
+  }
+  AwaitAdmission(inbound);
+}
+
+void Hop::AwaitAdmission(Inbound& inbound) {
+  data_.After(options_.limits.handshake, [this, number = inbound.number()] {
+    for (const auto& each : inbound_) {
+      if (each->number() != number || each->admitted()) continue;
+      return Drop(*each, absl::PermissionDeniedError("data: no session here expects this stream"));
+    }
+  });
+}
+
+// A stream may come before its session is opened, or is given this route: then it waits.
+void Hop::OnHello(Inbound& inbound) {
+  HostedSession* session = Find(inbound.session());
+  if (session != nullptr && MaySpeak(inbound, *session)) Admit(inbound, *session);
+}
+
+bool Hop::MaySpeak(const Inbound& inbound, const HostedSession& session) const {
+  const OpenRequest& request = session.state->request();
+  if (!SameSecret(inbound.secret(), request.secret)) return false;
+  const bool owner = inbound.remote() == session.owner;
+  if (inbound.receives()) return owner && !request.ring && request.last();
+  const bool has_previous = request.ring || !request.first();
+  return owner || (has_previous && inbound.remote() == request.previous().peer);
+}
+
+void Hop::Admit(Inbound& inbound, HostedSession& session) {
+  session.inbound.push_back(&inbound);
+  if (inbound.receives()) session.relay.UseStream(&inbound.stream());
+  inbound.Admit();
+  if (session.inbound.size() > kMaxInbound) {
+    Drop(*session.inbound.front(), absl::AbortedError("data: a later stream took its place"));
+  }
+  if (inbound.receives()) OnOutputs(session);
+}
+
+// After a session was reopened: streams that its new route does not name must go, unless it names
+// them again soon.
+void Hop::ReviewInbound(HostedSession& session) {
+  const std::vector<Inbound*> before = session.inbound;
+  for (Inbound* inbound : before) {
+    if (MaySpeak(*inbound, session)) continue;
+    Detach(*inbound);
+    inbound->Expel();
+    AwaitAdmission(*inbound);
+  }
+  for (const auto& inbound : inbound_) {
+    if (inbound->waits() && inbound->session() == session.id()) OnHello(*inbound);
+  }
+}
+
+void Hop::Detach(Inbound& inbound) {
+  HostedSession* session = Find(inbound.session());
+  if (session == nullptr) return;
+  std::erase(session->inbound, &inbound);
+  if (session->relay.stream() == &inbound.stream()) session->relay.UseStream(nullptr);
+}
+
+// Kept until the other side has read the status, or takes too long.
+void Hop::Drop(Inbound& inbound, const absl::Status& status) {
+  Detach(inbound);
+  inbound.Finish(status);
+  data_.After(options_.limits.handshake, [this, number = inbound.number()] { Erase(number); });
+}
+
+void Hop::OnInboundEnded(Inbound& inbound) {
+  Detach(inbound);
+  data_.Post([this, number = inbound.number()] { Erase(number); });
+}
+
+void Hop::Erase(std::uint64_t number) {
+  std::erase_if(inbound_, [&](const auto& each) { return each->number() == number; });
+}
+
+HopSession::Verdict Hop::OnStep(Inbound& inbound, const v1::Step& step) {
+  HostedSession* session = Find(inbound.session());
+  if (session == nullptr) return HopSession::Verdict::kDrop;
+  const HopSession::Verdict verdict = session->state->Judge(step.epoch());
+  if (verdict != HopSession::Verdict::kTake) return verdict;
+  const absl::StatusOr<std::int64_t> rows = session->state->Take(step);
+  if (!rows.ok()) {
+    OnInboundBroke(inbound, rows.status());
+    return HopSession::Verdict::kDrop;
+  }
+  session->last_step = data_.Now();
+  if (session->link) session->link->counters().rows_received += *rows;
+  counters_.queued_rows += *rows;
+  scheduler_.Wake();
+  return verdict;
+}
+
+void Hop::OnInboundBroke(Inbound& inbound, const absl::Status& status) {
+  HostedSession* session = inbound.admitted() ? Find(inbound.session()) : nullptr;
+  Drop(inbound, status);
+  if (session != nullptr) OnSessionFailed(*session, status, inbound.remote());
+}
+
+void Hop::OnInboundDrained(Inbound& inbound) {
+  HostedSession* session = inbound.receives() ? Find(inbound.session()) : nullptr;
+  if (session != nullptr && session->relay.stream() == &inbound.stream()) OnOutputs(*session);
+}
+
+void Hop::OnOutputs(HostedSession& session) {
+  const std::int64_t fresh = session.relay.SendRows();
+  if (session.link) session.link->counters().rows_done += fresh;
+  RetryInbound(session);
+  if (session.MayCompute() && session.state->waiting_rows() > 0) scheduler_.Wake();
+}
+
+void Hop::RetryInbound(HostedSession& session) {
+  const std::vector<Inbound*> before = session.inbound;  // a bad frame changes it
+  for (Inbound* inbound : before) inbound->Retry();
+}
+
+void Hop::OnSessionFailed(HostedSession& session, const absl::Status& status,
+                          const PeerId& about) {
+  if (session.state->failed()) return;
+  session.state->Fail();
+  if (session.link) session.link->SendError(status, about, session.state->epoch());
+}
+
+HostedSession* Hop::Find(const SessionId& id) const {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void Hop::Remove(HostedSession& session, const absl::Status& status) {
+  data_.Cancel(session.grace_timer);
+  data_.Cancel(session.idle_timer);
+  while (!session.inbound.empty()) Drop(*session.inbound.front(), status);
+  if (options_.gate) {
+    if (session.link) scheduler_.SendReceipt(session);
+    options_.gate->Ended(session.id());
+  }
+  if (session.link) {
+    session.link->Finish(status);
+    desk_.Release(std::exchange(session.link, nullptr));
+  }
+  const SessionId id = session.id();
+  sessions_.erase(id);
+  CountSessions();
+  if (sessions_.empty() && emptied_) std::exchange(emptied_, nullptr)();
+}
+
+void Hop::CountSessions() {
+  counters_.sessions = static_cast<int>(sessions_.size());
+  counters_.kv_tokens_reserved = options_.model.cache->reserved_tokens();
+  scheduler_.CountWaiting();
+}
+
+void Hop::Drain(absl::Duration deadline, std::function<void()> emptied) {
+  draining_ = true;
+  if (sessions_.empty()) return emptied();
+  emptied_ = std::move(emptied);
+  v1::ControlDown message;
+  message.mutable_drain()->set_deadline_ms(
+      static_cast<std::uint32_t>(absl::ToInt64Milliseconds(deadline)));
+  for (const auto& [id, session] : sessions_) {
+    if (session->link) session->link->Send(message);
+  }
+}
+
+void Hop::CloseAll() {
+  stopped_ = true;
+  while (!sessions_.empty()) {
+    Remove(*sessions_.begin()->second, absl::UnavailableError("the server is stopping"));
+  }
+  inbound_.clear();
+}
+
+}  // namespace fallow
