@@ -6,7 +6,6 @@
 
 #include "base/range.h"
 #include "kernels/attention/kv_page.h"
-#include "kernels/numeric.h"
 
 namespace fallow {
 
@@ -25,16 +24,19 @@ struct AppendArgs {
 //   score[t] = scale * (query . key[t]);  soft_cap * tanh(score / soft_cap) if soft_cap > 0
 //              + slope[head] * (t - p) if slopes are given (ALiBi)
 //   out = sum over t of softmax(score)[t] * value[t]
-// Visible: t <= p, and p - t < window if window > 0. Query head h reads kv head h /
-// (heads/kv_heads).
-//   query, out  [rows, heads, head_dim], row strides query_stride, out_stride
-// kExact takes kQ8 pages and fixes every order (chunks of 128 positions; see exact.cc); the others
-// take kFp32 or kBf16 (kQ8 too, with kBf16).
+// Visible: t <= p, and p - t < window if window > 0. Query head h reads kv head
+// h / (heads / kv_heads).
+//   query, out  [rows, heads, head_dim], row strides query_stride, out_stride; they do not overlap
+// head_dim is a multiple of 16, at most kMaxHeadDim.
+// The pages' format chooses the arithmetic: kFp32 floats; kBf16 query and softmax rounded to bf16,
+// sums fp32; kQ8 query rounded to int8 and every order fixed (chunks of 128 positions: exact.cc),
+// which is the definition of kExact.
+// Pages that no row of a run sees are not read, so their ids may be stale; positions beyond the
+// last row's may hold anything.
 // Work is split into items: AttentionItems() of them, each some rows of one run and one kv head;
 // later items may cost more than earlier ones.
 // Sources: Vaswani et al., 2017; Ainslie et al., GQA, 2023; Press et al., ALiBi, 2022.
 struct AttentionArgs {
-  Arithmetic arithmetic = Arithmetic::kFp32;
   const float* query = nullptr;
   std::int64_t query_stride = 0;
   float* out = nullptr;
@@ -48,13 +50,21 @@ struct AttentionArgs {
   KvView kv;
 };
 
+inline constexpr int kMaxHeadDim = 256;
 inline constexpr std::int64_t kAttentionRows = 8;  // rows of a run in one item, at most
 
-inline std::int64_t AttentionItems(const AttentionArgs& args) {
-  std::int64_t tiles = 0;
-  for (const SequenceRun& run : args.runs)
-    tiles += (run.rows + kAttentionRows - 1) / kAttentionRows;
-  return tiles * args.kv.layout.kv_heads;
-}
+std::int64_t AttentionItems(const AttentionArgs& args);
+
+struct AttentionItem {
+  const SequenceRun* run = nullptr;
+  Range rows;  // of the run, counted from its first
+  int kv_head = 0;
+};
+
+// 0 <= index < AttentionItems(args).
+AttentionItem AttentionItemAt(const AttentionArgs& args, std::int64_t index);
+
+// What a row at `position` sees.
+Range VisiblePositions(std::int64_t position, int window);
 
 }  // namespace fallow

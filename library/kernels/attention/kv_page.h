@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "base/range.h"
+
 namespace fallow {
 
 inline constexpr int kPagePositions = 16;
@@ -30,6 +32,13 @@ struct KvLayout {
   std::int64_t key_bytes() const;    // of one head page
   std::int64_t value_bytes() const;  // likewise
   std::int64_t head_bytes() const { return key_bytes() + value_bytes(); }
+
+  // Bytes from the start of a head page to one number of a position (its place in the page).
+  std::int64_t key_offset(int position, int dim) const;
+  std::int64_t value_offset(int position, int dim) const;
+  std::int64_t key_scale_offset(int position, int group) const;  // kQ8 alone
+  std::int64_t value_scale_offset(int position, int group) const;
+
   std::int64_t block_bytes() const { return head_bytes() * kv_heads; }
   std::int64_t page_bytes() const { return block_bytes() * blocks; }
 };
@@ -41,6 +50,9 @@ struct SequenceRun {
   std::int64_t position = 0;            // of the first row
   const std::int32_t* pages = nullptr;  // page ids of positions [0, position + rows)
 };
+
+// The rows of a run that lie in `rows` of the pass, counted from the run's first; may be empty.
+Range RowsOfRun(const SequenceRun& run, Range rows);
 
 // The pages of one block, for all runs of a pass.
 struct KvView {
