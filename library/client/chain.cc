@@ -315,6 +315,12 @@ void Chain::Close() {
   }
 }
 
+std::vector<PeerId> Chain::Route() const {
+  std::vector<PeerId> peers;
+  for (const auto& hop : hops_) peers.push_back(hop->peer());
+  return peers;
+}
+
 void Chain::Progress() {
   const absl::Time now = loop_.Now();
   patience_.Observe(rows_on_the_way_, now - std::max(last_progress_, launched_));

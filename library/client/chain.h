@@ -102,7 +102,8 @@ class Chain : private HopListener {
   // Frees the session on all hops.
   void Close();
 
-  std::uint32_t epoch() const { return epoch_; }
+  // The peers of the route in use.
+  std::vector<PeerId> Route() const;
 
  private:
   enum class State {
