@@ -36,6 +36,7 @@ FOREIGN_NAME = re.compile(
 )
 LOOSE_MATH = re.compile(
     r"-(ffast-math|Ofast|funsafe-math-optimizations|ffinite-math-only|-?use_fast_math)\b"
+    r'|"(fast-math|Ofast)"'
 )
 SKIP = re.compile(
     r"\bSKIP\s*\(|\[\.[\w\]]|\[!(mayfail|shouldfail)\]|\bunittest\.skip"
