@@ -115,6 +115,14 @@ class LlamaGguf:
         return model
 
 
+def check_against_transformers_reader(path, model):
+    """transformers' own GGUF reader must give the same weights as LlamaGguf."""
+    theirs = LlamaForCausalLM.from_pretrained(path.parent, gguf_file=path.name).state_dict()
+    for name, values in model.state_dict().items():
+        if not torch.equal(values, theirs[name].float()):
+            raise RuntimeError(f"{path}: {name} differs from transformers' reader")
+
+
 def write_gguf(path, config, tensors, tokenizer_fields=None):
     """Writes a GGUF v3 of architecture llama.
 

@@ -19,7 +19,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaFor
 from transformers.utils import logging
 
 import tiny_tokenizer
-from gguf_llama import LlamaGguf, gguf_name, permute, rope_heads, write_gguf
+from gguf_llama import (
+    LlamaGguf,
+    check_against_transformers_reader,
+    gguf_name,
+    permute,
+    rope_heads,
+    write_gguf,
+)
 from random_blocks import LAYOUTS, random_blocks
 from random_weights import deviation, randomise
 from reference import (
@@ -144,14 +151,6 @@ def add_tokenizer_fields(writer):
     writer.add_chat_template(tiny_tokenizer.CHAT_TEMPLATE)
 
 
-def check_against_transformers_loader(folder, model):
-    """transformers' own GGUF reader must give the same weights as ours."""
-    theirs = AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf").state_dict()
-    for name, values in model.state_dict().items():
-        if not torch.equal(values, theirs[name].float()):
-            raise RuntimeError(f"{folder.name}: {name} differs from transformers' GGUF reader")
-
-
 def make_gguf(variant, folder, seed):
     dropped = ("architectures", "model_type", "torch_dtype")
     common = {key: value for key, value in LLAMA.items() if key not in dropped}
@@ -164,7 +163,7 @@ def make_gguf(variant, folder, seed):
         add_tokenizer_fields if variant.with_tokenizer else None,
     )
     checkpoint = LlamaGguf(path)
-    check_against_transformers_loader(folder, checkpoint.hf_model())
+    check_against_transformers_reader(path, checkpoint.hf_model())
     reference = make_reference(
         checkpoint.hf_model,
         random_prompt(config.vocab_size, torch.Generator().manual_seed(seed)),

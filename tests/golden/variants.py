@@ -54,9 +54,13 @@ class Variant:
     with_tokenizer: bool = False
 
 
-def rope_variant(kind, scaling, **config):
-    changes = {"num_hidden_layers": 1, "rope_scaling": {"rope_type": kind} | scaling} | config
-    return Variant(f"llama-rope-{kind}", LLAMA | changes, ablation={"rope_scaling": None})
+def rope_variant(name, scaling, stepwise_differs=False, **config):
+    return Variant(
+        name,
+        LLAMA | {"num_hidden_layers": 1, "rope_scaling": scaling} | config,
+        ablation={"rope_scaling": None},
+        stepwise_differs=stepwise_differs,
+    )
 
 
 VARIANTS = [
@@ -91,8 +95,8 @@ VARIANTS = [
         },
         ablation={"sliding_window": None},
     ),
-    # Classic configs say `type` where later ones say `rope_type`.
-    rope_variant("linear", {"type": "linear", "factor": 4.0}),
+    # Older configs say `type` where later ones say `rope_type`.
+    rope_variant("llama-rope-linear", {"type": "linear", "factor": 4.0}),
     # The frequencies follow from the longest position of the *current forward*, so they change
     # with each decoded token past max_position_embeddings, while the keys in the cache stay as
     # they were rotated. Hence `logits` (one forward of the prompt: every position with the
@@ -100,21 +104,17 @@ VARIANTS = [
     # `greedy`, decoded a token at a time from 8 < 16 tokens, agrees with the latter. (A model
     # object used again for a shorter prompt may keep the larger scale: each reference has a new
     # one.)
-    Variant(
+    rope_variant(
         "llama-rope-dynamic",
-        LLAMA
-        | {
-            "num_hidden_layers": 1,
-            "max_position_embeddings": 16,
-            "rope_scaling": {"rope_type": "dynamic", "factor": 4.0},
-        },
-        ablation={"rope_scaling": None},
+        {"rope_type": "dynamic", "factor": 4.0},
         stepwise_differs=True,
+        max_position_embeddings=16,
     ),
     # All three regimes lie within 16 frequencies: kept, blended, scaled.
     rope_variant(
-        "llama3",
+        "llama-rope-llama3",
         {
+            "rope_type": "llama3",
             "factor": 8.0,
             "low_freq_factor": 1.0,
             "high_freq_factor": 4.0,
@@ -123,8 +123,8 @@ VARIANTS = [
     ),
     # With theta 1000 the ramp between the regimes goes from frequency 3 to 12 of 16.
     rope_variant(
-        "yarn",
-        {"factor": 4.0, "original_max_position_embeddings": 1024},
+        "llama-rope-yarn",
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024},
         rope_theta=1000.0,
         max_position_embeddings=4096,
     ),
