@@ -1,7 +1,9 @@
 # What every target of this project is compiled with, and the compiler cache where there is one.
 
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_CXX_VISIBILITY_PRESET hidden)  # one set of objects serves libfallow and the Python module
+if(NOT BUILD_SHARED_LIBS)  # a shared libfallow hides what it does not export when it is linked
+  set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+endif()
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
@@ -25,7 +27,8 @@ function(fallow_compile_options target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-prec-div=true;-prec-sqrt=true;-ftz=false>)
-  if(FALLOW_WARNINGS)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror>)
+  if(FALLOW_WARNINGS)  # a designated initialiser may leave members to their defaults
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-Wno-missing-field-initializers>)
   endif()
 endfunction()
