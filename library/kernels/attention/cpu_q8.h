@@ -39,7 +39,7 @@ class Int8Pass {
     const int count = pages_.head_dim - g * kGroup < kGroup ? pages_.head_dim % kGroup : kGroup;
     std::memcpy(group, x + g * kGroup, sizeof(float) * static_cast<std::size_t>(count));
     const exact::GroupScale scale =
-        QuantiseInLanes(group, exact::ScaleFormat::kFp32, codes_[m] + g * kGroup);
+        FALLOW_ISA::QuantiseGroup(group, exact::ScaleFormat::kFp32, codes_[m] + g * kGroup);
     scale_[m][g] = scale.scale;
     correction_[m][g] = -128 * scale.sum;
   }
@@ -187,11 +187,11 @@ FALLOW_INLINE void PutInt8(const float* key, const float* value, const KvLayout&
     float group[kGroup] = {};
     std::int8_t codes[kGroup];
     std::memcpy(group, key + g * kGroup, sizeof(float) * static_cast<std::size_t>(count));
-    const float scale = QuantiseInLanes(group, exact::ScaleFormat::kBf16, codes).scale;
+    const float scale = FALLOW_ISA::QuantiseGroup(group, exact::ScaleFormat::kBf16, codes).scale;
     PutKeyGroup(codes, scale, g, position, page);
     failed = failed || scale != scale;
     std::memcpy(group, value + g * kGroup, sizeof(float) * static_cast<std::size_t>(count));
-    StoreScale(QuantiseInLanes(group, exact::ScaleFormat::kBf16, codes).scale,
+    StoreScale(FALLOW_ISA::QuantiseGroup(group, exact::ScaleFormat::kBf16, codes).scale,
                value_scales + g * 32 + position * 2);
     std::memcpy(values + position * layout.padded_dim() + g * kGroup, codes, kGroup);
   }
