@@ -1,6 +1,8 @@
 // The kernels of one implementation on the host: what a HostBackend is made of.
 #pragma once
 
+#include <span>
+
 #include "base/range.h"
 #include "kernels/attention/attention.h"
 #include "kernels/glu/glu.h"
@@ -34,8 +36,8 @@ extern const KernelTable kExactKernels;      // scalar fp32: the definition of k
 // fastest first; "generic" is always the last. Names: avx512, avx2vnni, avx2, generic.
 std::span<const KernelTable* const> CpuKernels();
 
-// The fastest, or the one that FALLOW_ISA names. "avx2" also takes "avx2vnni"'s place in tests.
-// InvalidArgument is reported by the caller where null: a name that is unknown or not granted.
+// The one of that name, or the fastest if no name is given. Null where the name is unknown or not
+// granted, which the caller reports as InvalidArgument.
 const KernelTable* ChooseCpuKernels(const char* isa_or_null);
 
 }  // namespace fallow

@@ -55,9 +55,9 @@ FALLOW_INLINE Floats GeluErf(Floats x) {
   return x * IfLess(x, Zero(), upper, one - upper);
 }
 
-// exact::QuantiseGroup (another name, or the compiler would find that one too). x, codes [kGroup]
-FALLOW_INLINE exact::GroupScale QuantiseInLanes(const float* x, exact::ScaleFormat format,
-                                                std::int8_t* codes) {
+// exact::QuantiseGroup. Call it by its full name: the compiler would find both. x, codes [kGroup]
+FALLOW_INLINE exact::GroupScale QuantiseGroup(const float* x, exact::ScaleFormat format,
+                                              std::int8_t* codes) {
   const Floats a = Load(x);
   const Floats b = Load(x + 16);
   const std::uint32_t largest = static_cast<std::uint32_t>(MaxLane(Max(AbsBits(a), AbsBits(b))));

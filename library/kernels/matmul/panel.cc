@@ -1,5 +1,6 @@
 #include "kernels/matmul/panel.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/exact_math.h"
@@ -52,16 +53,19 @@ std::int64_t PackedBytes(WeightType type, std::int64_t rows, std::int64_t cols) 
   return Panels{.type = type, .rows = rows, .cols = cols}.bytes();
 }
 
-void Pack(const WeightRows& weight, std::uint8_t* out) {
+void PackPanels(const WeightRows& weight, Range panels, std::uint8_t* out) {
   const std::int64_t panel_bytes = PanelBytes(weight.type, weight.cols);
-  std::memset(out, 0, static_cast<std::size_t>(PackedBytes(weight.type, weight.rows, weight.cols)));
-  for (std::int64_t row = 0; row < weight.rows; ++row) {
-    std::uint8_t* panel = out + row / kPanelRows * panel_bytes;
-    if (IsQuantised(weight.type)) {
-      PackScales(weight, row, panel);
-      PackCodes(weight, row, panel);
-    } else {
-      PackValues(weight, row, panel);
+  for (std::int64_t i = panels.begin; i < panels.end; ++i) {
+    std::uint8_t* panel = out + i * panel_bytes;
+    std::memset(panel, 0, static_cast<std::size_t>(panel_bytes));
+    const std::int64_t end = std::min((i + 1) * kPanelRows, weight.rows);
+    for (std::int64_t row = i * kPanelRows; row < end; ++row) {
+      if (IsQuantised(weight.type)) {
+        PackScales(weight, row, panel);
+        PackCodes(weight, row, panel);
+      } else {
+        PackValues(weight, row, panel);
+      }
     }
   }
 }

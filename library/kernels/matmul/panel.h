@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/range.h"
 #include "kernels/numeric.h"
 
 namespace fallow {
@@ -44,8 +45,8 @@ struct Panels {
 // Bytes of a packed matrix; `data` of Panels is ignored.
 std::int64_t PackedBytes(WeightType type, std::int64_t rows, std::int64_t cols);
 
-// Writes PackedBytes(...) to `out`, aligned to 64.
-void Pack(const WeightRows& rows, std::uint8_t* out);
+// Writes the panels of a range to their place in `out`, which has PackedBytes(...), aligned to 64.
+void PackPanels(const WeightRows& weight, Range panels, std::uint8_t* out);
 
 // One row of a packed matrix as floats, as the definition of its type gives them (no rounding but
 // the float operations written there). out [cols]

@@ -26,7 +26,8 @@ struct PaddedGroup {
 
 void WriteExact(const float* x, std::int64_t n, const Activations& out, std::int64_t at) {
   const auto write = [&](const float* group, std::int64_t i) {
-    const auto [scale, sum] = QuantiseInLanes(group, exact::ScaleFormat::kFp32, out.codes + at + i);
+    const auto [scale, sum] =
+        FALLOW_ISA::QuantiseGroup(group, exact::ScaleFormat::kFp32, out.codes + at + i);
     out.scale[(at + i) / kGroup] = scale;
     out.sum[(at + i) / kGroup] = sum;
     out.scaled_sum[(at + i) / kGroup] = scale * static_cast<float>(sum);
@@ -65,7 +66,8 @@ void RoundGroupToBf16(float* x) {
 
 void RoundGroupToInt8(float* x) {
   std::int8_t codes[kGroup];
-  const Floats scale = Broadcast(QuantiseInLanes(x, exact::ScaleFormat::kFp32, codes).scale);
+  const Floats scale =
+      Broadcast(FALLOW_ISA::QuantiseGroup(x, exact::ScaleFormat::kFp32, codes).scale);
   Store(scale * LoadInt8(codes), x);
   Store(scale * LoadInt8(codes + 16), x + 16);
 }

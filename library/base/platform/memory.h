@@ -1,0 +1,15 @@
+// Memory straight from the operating system.
+#pragma once
+
+#include <cstdint>
+
+namespace fallow {
+
+// Zeroed memory, aligned to a page at least; a page takes room only once it is touched. Null if the
+// system has no such range of addresses. bytes > 0
+std::uint8_t* ReserveMemory(std::int64_t bytes);
+
+// Gives back what ReserveMemory(bytes) returned.
+void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes);
+
+}  // namespace fallow

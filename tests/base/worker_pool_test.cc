@@ -1,0 +1,109 @@
+#include "base/worker_pool.h"
+
+#include <immintrin.h>
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "catch2/catch_test_macros.hpp"
+
+namespace fallow {
+namespace {
+
+constexpr unsigned kDefaultMxcsr = 0x1f80;
+constexpr unsigned kFlushToZero = 0x8000;
+constexpr unsigned kDenormalsAreZero = 0x0040;
+constexpr unsigned kExceptionFlags = 0x3f;
+
+TEST_CASE("each worker runs once a call, the first on the caller's thread", "[base][worker_pool]") {
+  for (const int threads : {1, 2, 3, 7}) {
+    WorkerPool pool(threads);
+    REQUIRE(pool.size() == threads);
+    std::vector<int> calls(static_cast<std::size_t>(threads), 0);
+    std::vector<std::thread::id> ids(calls.size());
+    for (int call = 0; call < 1000; ++call) {
+      pool.Run([&](int worker) {
+        ++calls[static_cast<std::size_t>(worker)];
+        ids[static_cast<std::size_t>(worker)] = std::this_thread::get_id();
+      });
+    }
+    CHECK(calls == std::vector<int>(calls.size(), 1000));
+    CHECK(ids[0] == std::this_thread::get_id());
+    for (std::size_t i = 1; i < ids.size(); ++i) CHECK(ids[i] != ids[i - 1]);
+  }
+}
+
+TEST_CASE("a pool without a number takes all usable cores", "[base][worker_pool]") {
+  CHECK(WorkerPool(0).size() >= 1);
+}
+
+TEST_CASE("what workers write is seen by the caller and by the next call", "[base][worker_pool]") {
+  WorkerPool pool(4);
+  std::vector<std::int64_t> values(4, 1);
+  for (int call = 0; call < 500; ++call) {
+    std::int64_t sum = 0;
+    for (const std::int64_t value : values) sum += value;
+    const std::int64_t next = sum % 1000003;
+    pool.Run([&](int worker) { values[static_cast<std::size_t>(worker)] = next + worker; });
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      REQUIRE(values[i] == next + static_cast<std::int64_t>(i));
+    }
+  }
+}
+
+TEST_CASE("workers that sleep are woken", "[base][worker_pool]") {
+  WorkerPool pool(3);
+  for (int call = 0; call < 20; ++call) {
+    std::atomic<int> ran = 0;
+    pool.Run([&](int) { ran.fetch_add(1); });
+    CHECK(ran == 3);
+    // Long enough for the workers to give up spinning, however slow the machine: no call depends on
+    // whether they did.
+    for (int i = 0; i < 2000; ++i) std::this_thread::yield();
+  }
+}
+
+TEST_CASE("calls from several threads take turns", "[base][worker_pool]") {
+  WorkerPool pool(3);
+  std::atomic<int> inside = 0;
+  std::atomic<bool> overlapped = false;
+  std::vector<std::int64_t> counts(3, 0);  // not atomic: only turns keep it right
+  const auto call_often = [&] {
+    for (int call = 0; call < 300; ++call) {
+      pool.Run([&](int worker) {
+        if (inside.fetch_add(1) >= 3) overlapped = true;
+        ++counts[static_cast<std::size_t>(worker)];
+        inside.fetch_sub(1);
+      });
+    }
+  };
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) callers.emplace_back(call_often);
+  for (std::thread& caller : callers) caller.join();
+  CHECK_FALSE(overlapped);
+  CHECK(counts == std::vector<std::int64_t>(3, 4 * 300));
+}
+
+TEST_CASE("a pool that was never used ends", "[base][worker_pool]") {
+  for (int i = 0; i < 50; ++i) WorkerPool pool(3);
+}
+
+TEST_CASE("workers keep subnormals and round to nearest, whatever the caller does",
+          "[base][worker_pool]") {
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(kDefaultMxcsr | kFlushToZero | kDenormalsAreZero);
+  WorkerPool pool(3);
+  std::vector<unsigned> modes(3, 0);
+  pool.Run([&](int worker) {
+    modes[static_cast<std::size_t>(worker)] = _mm_getcsr() & ~kExceptionFlags;
+  });
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  CHECK(modes == std::vector<unsigned>(3, kDefaultMxcsr));
+  CHECK((after & (kFlushToZero | kDenormalsAreZero)) == (kFlushToZero | kDenormalsAreZero));
+}
+
+}  // namespace
+}  // namespace fallow
