@@ -17,8 +17,10 @@
 namespace fallow {
 
 // One end of an ordered, reliable stream that carries `Out` away and `In` here. Bound to one loop,
-// on which its handler is called and all methods but Write must be called. Destroying it breaks the
-// stream at once; its handler is not called any more.
+// on which its handler is called and all methods but Write must be called, the destructor too.
+// Destroying it breaks the stream at once, unless it was finished: then what is queued is still
+// sent in the background. Either way its handler is not called any more; it may be destroyed within
+// a call of its handler.
 template <class Out, class In>
 class Stream {
  public:
@@ -26,8 +28,9 @@ class Stream {
    public:
     virtual ~Handler() = default;
     virtual void OnMessage(In message) = 0;
-    // The last call: the other side finished (OK) or the stream broke. Unavailable: dead or
-    // unreachable. PermissionDenied: the peer is not who it should be.
+    // The last call: the other side finished (with OK, or the server's status) or the stream broke.
+    // Unavailable: dead or unreachable. PermissionDenied: the peer is not who it should be. A
+    // server may still write and finish after the client finished.
     virtual void OnClosed(absl::Status status) = 0;
     // All that was written has been handed to the system.
     virtual void OnDrained() {}
@@ -47,7 +50,8 @@ class Stream {
   // While reading is off no message is delivered, and flow control holds the other side back.
   virtual void SetReading(bool on) = 0;
 
-  // Sends what is queued, then ends this direction (client) or the stream with `status` (server).
+  // Sends what is queued, then ends this direction (client: `status` must be OK) or the stream with
+  // `status` (server: its handler is not called any more). What is written later is dropped.
   virtual void Finish(absl::Status status) = 0;
 };
 
