@@ -50,8 +50,6 @@ class HopLink : private ControlClient::Handler {
   // Sends Open, as a resumption if the hop is known to hold the session.
   void Open(v1::Open open);
   bool opened(std::uint32_t epoch) const { return opened_epoch_ == epoch; }
-  bool holds_session() const { return holds_session_; }
-  void ForgetSession() { holds_session_ = false; }
 
   void Send(v1::ControlUp message);
   void AskBeat();
