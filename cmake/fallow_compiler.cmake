@@ -1,7 +1,9 @@
 # What every target of this project is compiled with, and the compiler cache where there is one.
 
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_CXX_VISIBILITY_PRESET hidden)  # one set of objects serves libfallow and the Python module
+if(NOT BUILD_SHARED_LIBS)  # a shared libfallow hides what it does not export when it is linked
+  set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+endif()
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
@@ -18,14 +20,15 @@ if(FALLOW_CCACHE AND PROJECT_IS_TOP_LEVEL)
 endif()
 
 # Language, warnings and floating point of one of our own targets.
-# The exact numeric class is defined operation by operation, so no compiler may fuse a multiplication
-# and an addition of its own accord: gcc does by default.
+# The exact numeric class is defined operation by operation, so no compiler may fuse a product and a
+# sum of its own accord: gcc does by default.
 function(fallow_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-prec-div=true;-prec-sqrt=true;-ftz=false>)
-  if(FALLOW_WARNINGS)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror>)
+  if(FALLOW_WARNINGS)  # a designated initialiser may leave members to their defaults
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-Wno-missing-field-initializers>)
   endif()
 endfunction()

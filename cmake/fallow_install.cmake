@@ -7,7 +7,8 @@ list(REMOVE_DUPLICATES outside)
 list(REMOVE_ITEM outside nlohmann_json::nlohmann_json)  # headers only: users need not have it
 
 # The outside libraries that public headers name. They are Abseil's only.
-set(FALLOW_PUBLIC_LIBRARIES absl::span absl::status absl::statusor absl::strings absl::time)
+set(FALLOW_PUBLIC_LIBRARIES
+  absl::function_ref absl::span absl::status absl::statusor absl::strings absl::time)
 file(GLOB public_headers CONFIGURE_DEPENDS ${FALLOW_LIBRARY_DIR}/include/fallow/*.h)
 
 add_library(fallow)
@@ -20,6 +21,12 @@ target_sources(fallow PUBLIC
 target_compile_features(fallow PUBLIC cxx_std_20)
 # PRIVATE libraries of a static library still reach the linker of its users.
 target_link_libraries(fallow PUBLIC ${FALLOW_PUBLIC_LIBRARIES} PRIVATE ${outside} Threads::Threads)
+if(BUILD_SHARED_LIBS)
+  # Exports namespace fallow, not the templates of other libraries that we instantiate.
+  set(exports ${PROJECT_SOURCE_DIR}/cmake/fallow_exports.map)
+  target_link_options(fallow PRIVATE -Wl,--version-script=${exports} -Wl,-Bsymbolic-functions)
+  set_property(TARGET fallow APPEND PROPERTY LINK_DEPENDS ${exports})
+endif()
 set_target_properties(fallow PROPERTIES
   LINKER_LANGUAGE CXX SOVERSION ${PROJECT_VERSION_MAJOR} VERSION ${PROJECT_VERSION})
 

@@ -1,8 +1,7 @@
 # Makes fallow_proto, the C++ of proto/fallow/v1. Generated code gets no warnings: it is not ours.
 
-file(GLOB FALLOW_PROTOS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/proto
-  ${PROJECT_SOURCE_DIR}/proto/fallow/v1/*.proto)
-set(FALLOW_SERVICE_PROTOS fallow/v1/peer.proto)  # those with a gRPC service in them
+set(FALLOW_PROTOS fallow/v1/peer.proto)
+set(FALLOW_SERVICE_PROTOS fallow/v1/peer.proto)  # those of them that have a gRPC service
 
 find_program(FALLOW_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)  # Debian's gRPC targets do not name it
 set(generated ${PROJECT_BINARY_DIR}/proto)
@@ -26,12 +25,10 @@ foreach(proto IN LISTS FALLOW_PROTOS)
   list(APPEND generated_sources ${outputs})
 endforeach()
 
-if(generated_sources)
-  add_library(fallow_proto STATIC ${generated_sources})
-  target_compile_features(fallow_proto PUBLIC cxx_std_20)
-  target_compile_options(fallow_proto PRIVATE -w)
-  target_include_directories(fallow_proto SYSTEM PUBLIC ${generated})
-  target_link_libraries(fallow_proto PUBLIC gRPC::grpc++ protobuf::libprotobuf)
-  set_property(GLOBAL APPEND PROPERTY FALLOW_PARTS fallow_proto)
-  set_property(GLOBAL APPEND PROPERTY FALLOW_OUTSIDE_LIBRARIES gRPC::grpc++ protobuf::libprotobuf)
-endif()
+add_library(fallow_proto STATIC ${generated_sources})
+target_compile_features(fallow_proto PUBLIC cxx_std_20)
+target_compile_options(fallow_proto PRIVATE -w)
+target_include_directories(fallow_proto SYSTEM PUBLIC ${generated})
+target_link_libraries(fallow_proto PUBLIC gRPC::grpc++ protobuf::libprotobuf)
+set_property(GLOBAL APPEND PROPERTY FALLOW_PARTS fallow_proto)
+set_property(GLOBAL APPEND PROPERTY FALLOW_OUTSIDE_LIBRARIES gRPC::grpc++ protobuf::libprotobuf)

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# tests/run.sh [stage ...]: the tests. Without stages it runs all but the focused ones.
+#
+# Works on a bare Debian 12 as root: installs what is missing first. What was fetched or built once
+# stays below build/, so a second run needs no network. Logs lie in build/logs/.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+for file in tests/stages/*.sh; do . "$file"; done
+
+all_stages=(lint dev asan tsan tidy fuzz python wheel consumer)
+focused_stages=(hf identity kill)
+
+usage() {
+  cat <<TEXT
+usage: tests/run.sh [stage ...]
+  lint      include order, public headers, compiler flags, formatting, list of skips
+  dev       optimised build without warnings; all C++ tests
+  asan      the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+  tsan      the folders that have threads under ThreadSanitizer
+  tidy      clang: portability and lock annotations
+  fuzz      each fuzzer for \$FUZZ_SECONDS (10)
+  python    the package, installed by pip into build/venv, and its tests
+  wheel     a wheel that carries its libraries, with Debian's hidden
+  consumer  examples/cpp_service against an installed library, static and shared
+focused, part of dev:
+  hf        logits and tokens are those of Hugging Face transformers
+  identity  tokens are the same however a model is cut into spans
+  kill      no token changes when peers are killed
+TEXT
+}
+
+# Runs one stage in a shell of its own. A lone stage is watched, of several only failures are shown.
+run_stage() {
+  local stage=$1 log=build/logs/$1.log status
+  if ((${#stages[@]} == 1)); then
+    (set -e; "stage_$stage") 2>&1 </dev/null | tee "$log"
+    status=${PIPESTATUS[0]}
+  else
+    (set -e; "stage_$stage") >"$log" 2>&1 </dev/null
+    status=$?
+    ((status == 0)) || tail -n 100 "$log"
+  fi
+  return "$status"
+}
+
+stages=("$@")
+((${#stages[@]})) || stages=("${all_stages[@]}")
+for stage in "${stages[@]}"; do
+  if [[ " ${all_stages[*]} ${focused_stages[*]} " != *" $stage "* ]]; then
+    usage >&2
+    exit 2
+  fi
+done
+
+cmake/install_dependencies.sh --tests || exit 1
+mkdir -p build/logs
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(nproc)}
+
+passed=0
+failed=0
+table=""
+for stage in "${stages[@]}"; do
+  echo "== $stage"
+  start=$SECONDS
+  if run_stage "$stage"; then
+    result=passed
+    passed=$((passed + 1))
+  else
+    result=FAILED
+    failed=$((failed + 1))
+  fi
+  table+=$(printf '%-10s %-8s %5d s' "$stage" $result $((SECONDS - start)))$'\n'
+done
+printf '\n%s\n%d passed, %d failed\n' "$table" "$passed" "$failed"
+((failed == 0))

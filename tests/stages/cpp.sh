@@ -1,0 +1,56 @@
+# The stages that build the library and its C++ tests: one preset each.
+
+stage_dev() {
+  cmake --workflow --preset dev
+  python3 tests/lint/isa_symbols.py build/dev
+}
+
+stage_asan() {
+  cmake --workflow --preset asan
+}
+
+stage_tsan() {
+  cmake/build_tsan_abseil.sh build/tsan-abseil
+  # ThreadSanitizer's fixed memory map and a kernel's random one can collide.
+  local fixed_addresses=(setarch "$(uname -m)" --addr-no-randomize)
+  "${fixed_addresses[@]}" true || fixed_addresses=()
+  "${fixed_addresses[@]}" cmake --workflow --preset tsan
+}
+
+stage_tidy() {
+  cmake --workflow --preset tidy
+}
+
+stage_fuzz() {
+  cmake --workflow --preset fuzz
+  local fuzzer name found=0
+  for fuzzer in build/fuzz/fuzzers/*; do
+    [[ -x $fuzzer ]] || continue
+    found=1
+    name=$(basename "$fuzzer")
+    mkdir -p "build/fuzz/corpus/$name" build/fuzz/artifacts
+    local seeds=()
+    [[ ! -d tests/fuzz/corpus/$name ]] || seeds=("tests/fuzz/corpus/$name")
+    "$fuzzer" -seed=1 -max_total_time="${FUZZ_SECONDS:-10}" -timeout=10 -rss_limit_mb=2048 \
+      -verbosity=0 -print_final_stats=1 -artifact_prefix="build/fuzz/artifacts/$name-" \
+      "build/fuzz/corpus/$name" "${seeds[@]}"
+  done
+  ((found)) || { echo "no fuzzers"; return 1; }
+}
+
+# The test cases of the dev build that carry a tag; at least one must.
+run_tagged() {
+  cmake --preset dev
+  cmake --build --preset dev
+  local program found=0
+  for program in build/dev/tests/*/fallow_*_tests; do
+    [[ -n $("$program" --list-tests "[$1]" --verbosity quiet) ]] || continue
+    found=1
+    "$program" "[$1]" --durations yes
+  done
+  ((found)) || { echo "no test has the tag [$1]"; return 1; }
+}
+
+stage_hf() { run_tagged hf; }
+stage_identity() { run_tagged identity; }
+stage_kill() { run_tagged kill; }
