@@ -1,10 +1,8 @@
 // Hashes of what the exact class computes, for all builds, compilers and machines to meet. A build
 // that is only compared with itself proves nothing. They change with the class's name, never else.
-// To print them anew: fallow_kernels_tests "[.hashes]".
 
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
-#include <cstdio>
 
 #include "kernels/kernel_table.h"
 #include "tests/kernels/kernel_test.h"
@@ -125,20 +123,6 @@ TEST_CASE("the quantiser and the rounding at block borders meet their hashes",
       CHECK(HashOf(*kernels, c) == c.hash);
     }
   }
-}
-
-TEST_CASE("print the hashes of the exact definition", "[.hashes]") {
-  for (const ProductHash& c : kProducts) {
-    std::printf("%s %d %d %d 0x%016llx\n", std::string(Name(c.type)).c_str(), static_cast<int>(c.m),
-                static_cast<int>(c.n), static_cast<int>(c.k),
-                static_cast<unsigned long long>(HashOf(kExactKernels, c)));
-  }
-  for (const RoundingHash& c : kRoundings) {
-    std::printf("rounding %d 0x%016llx\n", static_cast<int>(c.rounding),
-                static_cast<unsigned long long>(HashOf(kExactKernels, c)));
-  }
-  std::printf("quantised 0x%016llx\n",
-              static_cast<unsigned long long>(HashOfQuantised(kExactKernels)));
 }
 
 }  // namespace
