@@ -1,4 +1,4 @@
-// fallow_kernel_bench [instruction set]
+// kernel_bench [instruction set]
 //
 // Products of packed weights with one row (decode) and with 128 (prefill), in the shapes of
 // SmolLM2-135M, on one thread and on two. Decode is limited by memory, so beside it stands how fast
@@ -172,7 +172,7 @@ void Measure(const KernelTable& kernels, int threads, WeightType type, const Sha
 int Main(const char* isa) {
   const KernelTable* kernels = ChooseCpuKernels(isa);
   if (!kernels) {
-    std::fprintf(stderr, "fallow_kernel_bench: no instruction set '%s' here\n", isa);
+    std::fprintf(stderr, "kernel_bench: no instruction set '%s' here\n", isa);
     return 1;
   }
   std::printf("isa      T type  shape      m=1, median of %d      rate of reading the same bytes\n",
