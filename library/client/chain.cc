@@ -206,6 +206,7 @@ void Chain::Launch(bool from_states) {
   state_ = State::kRunning;
   last_progress_ = recovery_.has_value() ? last_progress_ : loop_.Now();
   launched_ = loop_.Now();
+  CancelTimer();  // of the opening
   Watch();
 }
 

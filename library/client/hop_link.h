@@ -47,7 +47,7 @@ class HopLink : private ControlClient::Handler {
   void Redial();
   bool broken() const { return stream_ == nullptr; }
 
-  // Sends Open, as a resumption if the hop is known to hold the session.
+  // Sends Open; all but the first as resumptions.
   void Open(v1::Open open);
   bool opened(std::uint32_t epoch) const { return opened_epoch_ == epoch; }
 
