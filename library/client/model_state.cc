@@ -44,7 +44,7 @@ absl::Status ModelState::ServeInProcess() {
   const Identity server = Identity::Generate();
   FALLOW_ASSIGN_OR_RETURN(server_,
                           StartLocalServer({.checkpoint = options_.checkpoint,
-                                            .listen = "in process:0",
+                                            .listen = "in-process:0",
                                             .numeric_class = options_.numeric_class,
                                             .weights = options_.weights,
                                             .threads = options_.threads,
@@ -88,7 +88,7 @@ absl::Status ModelState::ConnectToPeers() {
     FALLOW_ASSIGN_OR_RETURN(Identity identity, Identity::LoadOrCreate(options_.identity));
     identity_ = std::move(identity);
   }
-  transport_ = MakeGrpcTransport(*identity_, options_.insecure);
+  transport_ = MakeGrpcTransport(&*identity_, options_.insecure);
   loop_ = transport_->NewLoop("client");
   peers_ = std::make_unique<PeerTable>(std::move(table), *transport_, *loop_);
   return absl::OkStatus();

@@ -96,8 +96,8 @@ void PeerTable::Refresh(Done done) {
 
 void PeerTable::TakeAnswer(const std::shared_ptr<Round>& round, const PeerAddress& peer,
                            absl::Time asked, absl::StatusOr<v1::InfoReply> reply) {
-  absl::StatusOr<PeerView> view = reply.status();
-  if (reply.ok()) view = ToView(peer, *reply, options_.num_blocks, loop_.Now() - asked);
+  auto view = reply.ok() ? ToView(peer, *reply, options_.num_blocks, loop_.Now() - asked)
+                         : absl::StatusOr<PeerView>(reply.status());
   if (view.ok()) {
     round->answers.push_back(*std::move(view));
   } else {
