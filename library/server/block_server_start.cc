@@ -13,10 +13,10 @@ absl::StatusOr<std::unique_ptr<BlockServer>> BlockServer::Start(Options options)
   if (!options.identity.empty()) {
     FALLOW_ASSIGN_OR_RETURN(identity, Identity::LoadOrCreate(options.identity));
   }
-  const PeerId self = options.insecure ? PeerId{} : identity.peer();
   FALLOW_ASSIGN_OR_RETURN(
-      auto server, LocalServer::Start(options, self, MakeGrpcTransport(identity, options.insecure),
-                                      LocalServer::Driver::kThreads));
+      auto server,
+      LocalServer::Start(options, identity.peer(), MakeGrpcTransport(&identity, options.insecure),
+                         LocalServer::Driver::kThreads));
   return LocalServer::Wrap(std::move(server));
 }
 
