@@ -17,7 +17,6 @@ from fallow._cli_options import model_options, server_options, split_model_optio
 
 app = typer.Typer(
     name="fallow",
-    help="Large language models on machines that stand idle.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -37,13 +36,19 @@ def main() -> None:
         sys.exit(130)
 
 
-@app.callback()
-def show_version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(fallow.__version__)
         raise typer.Exit
+
+
+@app.callback()
+def take_options_of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it.")
+    ] = False,
+) -> None:
+    """Large language models on machines that stand idle."""
 
 
 @app.command()
