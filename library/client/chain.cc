@@ -59,6 +59,7 @@ void Chain::Begin(Turn turn, std::int64_t kv_tokens) {
   kv_tokens_ = std::max(kv_tokens_, kv_tokens);
   excluded_.clear();
   redialled_.clear();
+  restarted_.clear();
   relaunches_ = 0;
   recovery_.reset();
   last_progress_ = loop_.Now();
@@ -205,6 +206,7 @@ void Chain::Launch(bool from_states) {
   state_ = State::kRunning;
   last_progress_ = recovery_.has_value() ? last_progress_ : loop_.Now();
   launched_ = loop_.Now();
+  CancelTimer();  // of the opening
   Watch();
 }
 
@@ -333,6 +335,7 @@ void Chain::Progress() {
   last_progress_ = now;
   if (state_ == State::kAsking) state_ = State::kRunning;
   redialled_.clear();
+  restarted_.clear();
   relaunches_ = 0;
   in_doubt_ = false;
   // Every hop has handled this epoch's Start, or there would be no output.

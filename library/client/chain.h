@@ -151,10 +151,9 @@ class Chain : private HopListener {
   void OnOpenDue();
   void OnFeedBroken(absl::Status status);
   void AskAll();
-  void Reopen(HopLink& hop, const std::string& reason);
   void Replace(HopLink& hop, const std::string& reason, bool at_fault);
   void BeginRecovery(const PeerId& blamed, const std::string& reason);
-  void Retire(std::unique_ptr<HopLink> hop);
+  void Substitute(HopLink& hop, const std::vector<RouteStop>& stops);
   void Fail(absl::Status status);
   void FinishMeasuring();
 
@@ -175,7 +174,8 @@ class Chain : private HopListener {
   std::vector<Sequence> sequences_;
   Turn turn_;                   // its sequences have moved to sequences_
   std::set<PeerId> excluded_;   // given up in this turn
-  std::set<PeerId> redialled_;  // since the last progress
+  std::set<PeerId> redialled_;  // since the last progress: their connections had broken
+  std::set<PeerId> restarted_;  // likewise: they had lost the session
 
   Patience patience_;
   absl::Time last_progress_;

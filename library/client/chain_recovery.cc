@@ -93,9 +93,11 @@ void Chain::OnError(HopLink& hop, absl::Status status, const PeerId& about) {
     return AskAll();
   }
   switch (status.code()) {
-    case absl::StatusCode::kAborted:  // it lost the session: begin there anew
-      hop.ForgetSession();
-      return Reopen(hop, message);
+    case absl::StatusCode::kAborted:  // it lost the session: begin there anew, once
+      if (!restarted_.insert(hop.peer()).second) return Replace(hop, message, /*at_fault=*/true);
+      BeginRecovery(PeerId{}, absl::StrCat(hop.peer().ShortString(), ": ", message));
+      Substitute(hop, {hop.stop()});
+      return OpenAll();
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
     case absl::StatusCode::kResourceExhausted:
@@ -118,7 +120,9 @@ void Chain::OnBroken(HopLink& hop, absl::Status status) {
       !redialled_.insert(hop.peer()).second) {
     return Replace(hop, reason, /*at_fault=*/true);
   }
-  Reopen(hop, reason);
+  // The connection broke, the hop may still be there with all that it holds.
+  BeginRecovery(PeerId{}, absl::StrCat(hop.peer().ShortString(), ": ", reason));
+  OpenAll();
 }
 
 void Chain::OnFeedBroken(absl::Status) {
@@ -146,12 +150,6 @@ void Chain::BeginRecovery(const PeerId& blamed, const std::string& reason) {
   }
 }
 
-// The hop stays, on a new epoch. If it held the session it still may.
-void Chain::Reopen(HopLink& hop, const std::string& reason) {
-  BeginRecovery(PeerId{}, absl::StrCat(hop.peer().ShortString(), ": ", reason));
-  OpenAll();
-}
-
 void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
   const PeerId peer = hop.peer();
   BeginRecovery(at_fault ? peer : PeerId{}, absl::StrCat(peer.ShortString(), ": ", reason));
@@ -163,26 +161,25 @@ void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
                              absl::StrCat(std::string(route.status().message()), " (given up: ",
                                           hop.stop().address.ToString(), ", which ", reason, ")")));
   }
-  auto at = std::find_if(hops_.begin(), hops_.end(),
-                         [&](const auto& each) { return each.get() == &hop; });
-  Retire(std::move(*at));
-  at = hops_.erase(at);
-  std::vector<std::unique_ptr<HopLink>> links;
-  for (const RouteStop& stop : *route) {
-    links.push_back(Dial(stop));
-  }
-  hops_.insert(at, std::make_move_iterator(links.begin()), std::make_move_iterator(links.end()));
+  Substitute(hop, *route);
   relaunches_ = 0;
   OpenAll();
 }
 
-// Tells the hop to free the session, if it still listens, and forgets it outside its own callback.
-void Chain::Retire(std::unique_ptr<HopLink> hop) {
+// Dials `stops` in the hop's place. The hop is told to free the session, if it still listens, and
+// forgotten outside its own callback.
+void Chain::Substitute(HopLink& hop, const std::vector<RouteStop>& stops) {
+  auto at = std::find_if(hops_.begin(), hops_.end(),
+                         [&](const auto& each) { return each.get() == &hop; });
   v1::ControlUp message;
   message.mutable_close();
-  hop->Send(std::move(message));
-  hop->Silence();
-  loop_.Post([hop = std::move(hop)] {});
+  hop.Send(std::move(message));
+  hop.Silence();
+  loop_.Post([old = std::move(*at)] {});
+  at = hops_.erase(at);
+  std::vector<std::unique_ptr<HopLink>> links;
+  for (const RouteStop& stop : stops) links.push_back(Dial(stop));
+  hops_.insert(at, std::make_move_iterator(links.begin()), std::make_move_iterator(links.end()));
 }
 
 void Chain::Fail(absl::Status status) {

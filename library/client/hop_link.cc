@@ -17,6 +17,7 @@ void HopLink::Redial() {
 
 void HopLink::Open(v1::Open open) {
   open.set_resume(holds_session_);
+  holds_session_ = true;  // if it is not so, the hop answers Aborted
   v1::ControlUp message;
   *message.mutable_open() = std::move(open);
   Send(std::move(message));
@@ -73,7 +74,6 @@ void HopLink::OnClosed(absl::Status status) {
 }
 
 void HopLink::TakeOpened(const v1::Opened& opened) {
-  holds_session_ = true;
   opened_epoch_ = opened.epoch();
   started_epoch_ = opened.started();
   states_.clear();

@@ -47,11 +47,9 @@ class HopLink : private ControlClient::Handler {
   void Redial();
   bool broken() const { return stream_ == nullptr; }
 
-  // Sends Open, as a resumption if the hop is known to hold the session.
+  // Sends Open; all but the first as resumptions.
   void Open(v1::Open open);
   bool opened(std::uint32_t epoch) const { return opened_epoch_ == epoch; }
-  bool holds_session() const { return holds_session_; }
-  void ForgetSession() { holds_session_ = false; }
 
   void Send(v1::ControlUp message);
   void AskBeat();

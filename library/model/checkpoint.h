@@ -70,10 +70,21 @@ class Checkpoint {
   // left out; see tokenizer()). generation_config.json is under the key "generation_config" if
   // present.
   virtual const nlohmann::json& config() const = 0;
+
+  // What a GGUF file says about its tokenizer: all keys that begin with "tokenizer.", with their
+  // arrays in full. Strings may hold any bytes. Empty for directories, which hold a tokenizer.json.
+  virtual absl::StatusOr<nlohmann::json> tokenizer() const = 0;
+
   virtual bool is_gguf() const = 0;
   virtual const std::string& path() const = 0;
 
-  virtual std::vector<std::string> tensor_names() const = 0;
+  virtual std::vector<std::string> tensor_names() const = 0;  // sorted
+
+  // What every holder of the checkpoint knows about its tensors without reading them, in one
+  // canonical form: names, types and shapes; of a sharded one, whose shards may not all be here,
+  // names and total size.
+  virtual std::string Inventory() const = 0;
+
   virtual bool Has(std::string_view name) const = 0;
   virtual absl::StatusOr<StoredTensor> Find(std::string_view name) const = 0;  // NotFound
 };

@@ -39,10 +39,17 @@ class Ranking {
   }
 
  private:
+  // A heap of the best finds a few of many in one pass, most of it one comparison a candidate.
+  static constexpr int kFewOf = 50;
+
   void SortTo(std::size_t count) {
     const auto begin = candidates_.begin() + sorted_;
     sorted_ = std::min(count, candidates_.size());
     const auto end = candidates_.begin() + sorted_;
+    if (candidates_.end() - end > kFewOf * (end - begin)) {
+      std::partial_sort(begin, end, candidates_.end(), before_);
+      return;
+    }
     if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), before_);
     std::sort(begin, end, before_);
   }

@@ -117,8 +117,8 @@ void ControlDesk::Accept(const PeerId& remote, std::unique_ptr<ControlServer> st
   auto link = std::make_shared<ControlLink>(*this, remote, std::move(stream));
   links_.insert(link);
   link->stream_->Start(*link);
-  const auto bound = static_cast<std::size_t>(options_.limits.max_sessions +
-                                              options_.limits.max_strangers);
+  const auto bound =
+      static_cast<std::size_t>(options_.limits.max_sessions + options_.limits.max_strangers);
   if (links_.size() > bound) {
     return link->Finish(absl::ResourceExhaustedError("control: too many streams"));
   }

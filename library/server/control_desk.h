@@ -48,8 +48,8 @@ class ControlLink : private ControlServer::Handler,
   const std::unique_ptr<ControlServer> stream_;
   SessionCounters counters_;
   // On the control loop:
-  bool opened_ = false;    // the client has sent Open
-  bool finished_ = false;  // by us
+  bool opened_ = false;      // the client has sent Open
+  bool finished_ = false;    // by us
   std::int64_t unread_ = 0;  // bytes that the data loop has not looked at yet
 };
 

@@ -39,8 +39,9 @@ void Hop::OnControl(const PeerId& remote, std::unique_ptr<ControlServer> stream)
 
 void Hop::OnData(const PeerId& remote, std::unique_ptr<DataStream> stream) {
   if (stopped_) return;
+  InboundListener& listener = *this;
   inbound_.push_back(
-      std::make_unique<Inbound>(++last_inbound_, remote, std::move(stream), *this));
+      std::make_unique<Inbound>(++last_inbound_, remote, std::move(stream), listener));
   Inbound& inbound = *inbound_.back();
   inbound.Start();
   const auto strangers = std::count_if(inbound_.begin(), inbound_.end(),
@@ -163,8 +164,7 @@ void Hop::RetryInbound(HostedSession& session) {
   for (Inbound* inbound : before) inbound->Retry();
 }
 
-void Hop::OnSessionFailed(HostedSession& session, const absl::Status& status,
-                          const PeerId& about) {
+void Hop::OnSessionFailed(HostedSession& session, const absl::Status& status, const PeerId& about) {
   if (session.state->failed()) return;
   session.state->Fail();
   if (session.link) session.link->SendError(status, about, session.state->epoch());

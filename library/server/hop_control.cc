@@ -22,8 +22,7 @@ HostedSession* Hop::FindByLink(const ControlLink& link) const {
   return nullptr;
 }
 
-void Hop::OnControlMessage(const std::shared_ptr<ControlLink>& link,
-                           const v1::ControlUp& message) {
+void Hop::OnControlMessage(const std::shared_ptr<ControlLink>& link, const v1::ControlUp& message) {
   if (stopped_) return;
   if (message.has_open()) return TakeOpen(link, message);
   HostedSession* session = FindByLink(*link);
@@ -94,9 +93,8 @@ absl::Status Hop::CheckClient(const OpenRequest& request, const PeerId& client) 
     if (draining_) return absl::UnavailableError("open: this hop is about to stop");
     return absl::OkStatus();
   }
-  const bool owns = client.empty()
-                        ? SameSecret(request.secret, session->state->request().secret)
-                        : client == session->owner;
+  const bool owns = client.empty() ? SameSecret(request.secret, session->state->request().secret)
+                                   : client == session->owner;
   if (!owns) return absl::PermissionDeniedError("open: the session belongs to another peer");
   if (request.epoch <= session->state->epoch()) {
     return absl::AbortedError(absl::StrCat("open: epoch ", request.epoch, ", the session is at ",
@@ -105,14 +103,14 @@ absl::Status Hop::CheckClient(const OpenRequest& request, const PeerId& client) 
   return absl::OkStatus();
 }
 
-// Evicts sessions whose client is gone, those that lost it first, as far as that is needed and helps.
+// Evicts sessions whose client is gone, those that lost it first, as far as that is needed and
+// helps.
 absl::Status Hop::MakeRoom(const OpenRequest& request) {
   KvCache& cache = *options_.model.cache;
   const HostedSession* resumed = Find(request.session);
-  const std::int64_t held =
-      resumed == nullptr ? 0
-                         : InWholePages(resumed->state->request().kv_tokens) *
-                               resumed->state->sequences();
+  const std::int64_t held = resumed == nullptr ? 0
+                                               : InWholePages(resumed->state->request().kv_tokens) *
+                                                     resumed->state->sequences();
   const std::int64_t wanted = InWholePages(request.kv_tokens) * request.sequences - held;
   std::vector<HostedSession*> lost;
   std::int64_t free = cache.capacity_tokens() - cache.reserved_tokens();
@@ -134,11 +132,9 @@ absl::Status Hop::MakeRoom(const OpenRequest& request) {
     return absl::ResourceExhaustedError(
         absl::StrCat("open: there are ", sessions_.size(), " sessions, the most allowed"));
   }
-  std::sort(lost.begin(), lost.end(), [](const HostedSession* a, const HostedSession* b) {
-    return a->lost_at > b->lost_at;
-  });
-  while (!lost.empty() &&
-         (full(0) || cache.capacity_tokens() - cache.reserved_tokens() < wanted)) {
+  std::sort(lost.begin(), lost.end(),
+            [](const HostedSession* a, const HostedSession* b) { return a->lost_at > b->lost_at; });
+  while (!lost.empty() && (full(0) || cache.capacity_tokens() - cache.reserved_tokens() < wanted)) {
     Remove(*lost.back(), absl::ResourceExhaustedError("evicted"));
     lost.pop_back();
   }
@@ -147,10 +143,10 @@ absl::Status Hop::MakeRoom(const OpenRequest& request) {
 
 absl::StatusOr<HostedSession*> Hop::CreateSession(const OpenRequest& request,
                                                   const PeerId& client) {
-  FALLOW_ASSIGN_OR_RETURN(auto state,
-                          HopSession::Create(options_.model, options_.limits, request));
+  FALLOW_ASSIGN_OR_RETURN(auto state, HopSession::Create(options_.model, options_.limits, request));
+  SessionListener& listener = *this;
   auto session = std::make_unique<HostedSession>(std::move(state), client, transport_, data_,
-                                                 options_.limits, *this);
+                                                 options_.limits, listener);
   if (options_.gate) session->meter.emplace(request.session, client, request.blocks().size());
   HostedSession& opened = *session;
   sessions_[request.session] = std::move(session);
@@ -201,7 +197,8 @@ void Hop::CheckIdle(HostedSession& session) {
 }
 
 absl::Status Hop::TakeStart(HostedSession& session, const v1::Start& start) {
-  if (session.state->failed()) return absl::OkStatus();  // it was under way when the client was told
+  if (session.state->failed())
+    return absl::OkStatus();  // it was under way when the client was told
   FALLOW_RETURN_IF_ERROR(session.state->Start(start));
   session.relay.Restart();
   SessionCounters& counters = session.link->counters();
@@ -222,8 +219,8 @@ absl::Status Hop::TakeAck(HostedSession& session, const v1::Ack& ack) {
   RingEnd* ring_end = session.state->ring_end();
   if (ack.epoch() != session.state->epoch() || ring_end == nullptr) return absl::OkStatus();
   if (ack.known_size() > session.state->sequences()) {
-    return absl::InvalidArgumentError(absl::StrCat("ack: ", ack.known_size(), " sequences of ",
-                                                   session.state->sequences()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ack: ", ack.known_size(), " sequences of ", session.state->sequences()));
   }
   for (int i = 0; i < ack.known_size(); ++i) {
     FALLOW_RETURN_IF_ERROR(ring_end->Acknowledge(i, ack.known(i)));

@@ -41,9 +41,9 @@ class HopSession {
   std::int64_t kv_len(int sequence) const;
   std::int64_t reserved_tokens() const { return request_.kv_tokens * sequences(); }
 
-  // Takes the session over with a new epoch and route: waiting rows are dropped, nothing is computed
-  // until Start. Sequences and positions may grow. Nothing changes if it fails.
-  // Aborted (a stale epoch, or other blocks), InvalidArgument, ResourceExhausted.
+  // Takes the session over with a new epoch and route: waiting rows are dropped, nothing is
+  // computed until Start. Sequences and positions may grow. Nothing changes if it fails. Aborted (a
+  // stale epoch, or other blocks), InvalidArgument, ResourceExhausted.
   absl::Status Reopen(OpenRequest request);
 
   // What Opened says.
@@ -60,8 +60,8 @@ class HopSession {
   enum class Verdict { kTake, kHold, kDrop };
   Verdict Judge(std::uint32_t epoch) const;
 
-  // Queues the rows of a step of this epoch; returns how many. InvalidArgument if they break a rule;
-  // then none is queued.
+  // Queues the rows of a step of this epoch; returns how many. InvalidArgument if they break a
+  // rule; then none is queued.
   absl::StatusOr<std::int64_t> Take(const v1::Step& step);
 
   // Queues one token's row: the last hop of a ring is also its first.

@@ -80,9 +80,8 @@ absl::Status HopSession::CheckSequenceStart(const v1::Start& start,
   }
   if (request_.samples() || named.send_from() >= named.keep()) return absl::OkStatus();
   if (named.has_fork_of() || named.send_from() < outbox(source).begin()) {
-    return absl::AbortedError(absl::StrCat("start: sequence ", named.sequence(),
-                                           ": outputs from ", named.send_from(),
-                                           " on are gone"));
+    return absl::AbortedError(absl::StrCat("start: sequence ", named.sequence(), ": outputs from ",
+                                           named.send_from(), " on are gone"));
   }
   return absl::OkStatus();
 }
@@ -110,8 +109,8 @@ void HopSession::Fork(const v1::SequenceStart& named) {
   Sequence& sequence = sequences_[named.sequence()];
   // Gives back the pages that the copy reserves, so there is room for it.
   model_.cache->Close(sequence.kv);
-  absl::StatusOr<KvCache::SequenceId> copy = model_.cache->Fork(
-      sequences_[named.fork_of()].kv, named.keep(), request_.kv_tokens);
+  absl::StatusOr<KvCache::SequenceId> copy =
+      model_.cache->Fork(sequences_[named.fork_of()].kv, named.keep(), request_.kv_tokens);
   sequence.kv = copy.value();
   sequence.outbox.Restart(named.keep());
 }

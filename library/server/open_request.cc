@@ -35,8 +35,8 @@ absl::StatusOr<RoutedHop> ReadHop(const v1::Hop& hop) {
     FALLOW_ASSIGN_OR_RETURN(read.peer.bytes, ReadBytes<32>(hop.peer(), "route.peer"));
   }
   for (const std::string& address : hop.addresses()) {
-    FALLOW_ASSIGN_OR_RETURN(PeerAddress parsed, PeerAddress::Parse(absl::StrCat(
-                                                    address, "#", read.peer.ToString())));
+    FALLOW_ASSIGN_OR_RETURN(PeerAddress parsed,
+                            PeerAddress::Parse(absl::StrCat(address, "#", read.peer.ToString())));
     read.addresses.push_back(std::move(parsed));
   }
   if (read.addresses.empty()) return absl::InvalidArgumentError("open: a hop has no address");
@@ -76,9 +76,9 @@ absl::Status CheckPlace(const OpenRequest& request, const ServedModel& model, co
                                                    ", this hop holds ", ToString(model.blocks)));
   }
   if (request.route[request.hop].peer != self) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("open: hop ", request.hop, " is peer ",
-                     request.route[request.hop].peer.ToString(), ", this is ", self.ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("open: hop ", request.hop, " is peer ",
+                                                   request.route[request.hop].peer.ToString(),
+                                                   ", this is ", self.ToString()));
   }
   if (request.takes_ids() && !model.embeds) {
     return absl::InvalidArgumentError("open: first in a ring, but this hop has no embedding");
@@ -92,9 +92,8 @@ absl::Status CheckPlace(const OpenRequest& request, const ServedModel& model, co
 absl::Status CheckSize(const v1::Open& open, const ServedModel& model, const HopLimits& limits) {
   if (open.epoch() == 0) return absl::InvalidArgumentError("open: epoch 0, the first is 1");
   if (open.sequences() < 1 || open.sequences() > static_cast<std::uint32_t>(limits.max_sequences)) {
-    return absl::InvalidArgumentError(absl::StrCat("open: ", open.sequences(),
-                                                   " sequences, allowed 1 to ",
-                                                   limits.max_sequences));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "open: ", open.sequences(), " sequences, allowed 1 to ", limits.max_sequences));
   }
   if (open.kv_tokens() < 1 || open.kv_tokens() > model.spec.max_positions) {
     return absl::InvalidArgumentError(absl::StrCat("open: ", open.kv_tokens(),

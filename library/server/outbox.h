@@ -30,7 +30,8 @@ class Outbox {
   // Forgets everything: the next row is that of `position`.
   void Restart(std::int64_t position);
 
-  // Drops the oldest chunk if all of its positions lie before `limit`. False if nothing was dropped.
+  // Drops the oldest chunk if all of its positions lie before `limit`. False if nothing was
+  // dropped.
   bool DropOldest(std::int64_t limit);
 
  private:

@@ -72,6 +72,7 @@ void Relay::Write(v1::Step step) {
 }
 
 std::int64_t Relay::SendRows() {
+  if (session_.request().samples()) return 0;  // it sends ids
   std::int64_t fresh = 0;
   while (session_.HasUnsent() && TakesMore()) {
     v1::Step step = NewStep();
@@ -131,11 +132,10 @@ void Relay::OnClosed(absl::Status status) {
   const bool was_connected = connected_;
   Disconnect();
   if (!was_connected && ++address_ < next_.addresses.size()) return Dial();
-  listener_.OnRelayFailed(
-      absl::UnavailableError(absl::StrCat("relay: next hop ", next_.peer.ShortString(), ": ",
-                                          status.ok() ? "ended the stream"
-                                                      : std::string(status.message()))),
-      next_.peer);
+  listener_.OnRelayFailed(absl::UnavailableError(absl::StrCat(
+                              "relay: next hop ", next_.peer.ShortString(), ": ",
+                              status.ok() ? "ended the stream" : std::string(status.message()))),
+                          next_.peer);
 }
 
 void Relay::OnDrained() {

@@ -89,8 +89,8 @@ TokenId RingEnd::Sample(int sequence, std::span<float> logits) {
   Sequence& state = sequences_[sequence];
   const TokenId token = SampleToken(logits, sampling_, state.history, state.prompt, sequence);
   state.history.push_back(token);
-  const bool stops = std::find(stop_tokens_.begin(), stop_tokens_.end(), token) !=
-                     stop_tokens_.end();
+  const bool stops =
+      std::find(stop_tokens_.begin(), stop_tokens_.end(), token) != stop_tokens_.end();
   state.ended = stops || std::ssize(state.history) >= state.limit;
   return token;
 }

@@ -66,9 +66,8 @@ void Scheduler::RunPass() {
     RunGroup(std::span(shares).subspan(begin, end - begin));
     begin = end;
   }
-  ForEachSession(shares, [&](HostedSession& session, std::int64_t) {
-    options_.listener.OnOutputs(session);
-  });
+  ForEachSession(
+      shares, [&](HostedSession& session, std::int64_t) { options_.listener.OnOutputs(session); });
   SampleAll();
   ForEachSession(shares, [&](HostedSession& session, std::int64_t rows) {
     session.last_step = options_.data.Now();
@@ -105,8 +104,7 @@ std::vector<Scheduler::Share> Scheduler::TakeShares() {
   if (candidates.empty()) return {};
   const std::vector<std::int64_t> taken =
       PlanPass(waiting, turn_++ % candidates.size(),
-               {.rows = model_.span->max_rows(),
-                .prefill_rows = kPrefillRows});
+               {.rows = model_.span->max_rows(), .prefill_rows = kPrefillRows});
   std::vector<Share> shares;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     candidates[i].rows = taken[i];
@@ -167,8 +165,8 @@ absl::Status Scheduler::Gather(std::span<const Share> group) {
       std::memcpy(ids_.data(), payload.data(), payload.size());
       FALLOW_RETURN_IF_ERROR(model_.head->Embed(ids_, hidden));
     } else {
-      FALLOW_RETURN_IF_ERROR(DecodeRows(model_.format(), payload, share.rows,
-                                        model_.spec.hidden_size, hidden));
+      FALLOW_RETURN_IF_ERROR(
+          DecodeRows(model_.format(), payload, share.rows, model_.spec.hidden_size, hidden));
     }
     runs_.push_back({.sequence = state.kv(share.sequence),
                      .position = state.kv_len(share.sequence),
@@ -259,8 +257,8 @@ void Scheduler::SendTokens(HostedSession& session, std::span<const Draw> draws, 
   message.mutable_tokens()->set_epoch(state.epoch());
   for (const Draw& draw : draws) {
     const auto position = static_cast<std::uint32_t>(ring_end.next(draw.sequence));
-    const TokenId id = ring_end.Sample(
-        draw.sequence, {logits, static_cast<std::size_t>(model_.spec.vocab_size)});
+    const TokenId id =
+        ring_end.Sample(draw.sequence, {logits, static_cast<std::size_t>(model_.spec.vocab_size)});
     logits += model_.spec.vocab_size;
     state.Sent(draw.sequence, 1);
     if (session.meter) session.meter->AddOutput({reinterpret_cast<const char*>(&id), sizeof(id)});
@@ -280,11 +278,10 @@ void Scheduler::SendTokens(HostedSession& session, std::span<const Draw> draws, 
 }
 
 bool Scheduler::AnyWork() const {
-  return std::any_of(
-      options_.sessions.begin(), options_.sessions.end(), [](const auto& entry) {
-        const HostedSession& session = *entry.second;
-        return session.MayCompute() && session.state->waiting_rows() > 0;
-      });
+  return std::any_of(options_.sessions.begin(), options_.sessions.end(), [](const auto& entry) {
+    const HostedSession& session = *entry.second;
+    return session.MayCompute() && session.state->waiting_rows() > 0;
+  });
 }
 
 }  // namespace fallow

@@ -15,7 +15,8 @@ enum class WireFormat {
   kInt8,  // rows are already rounded to int8 in groups of 32 (class option "+r8")
 };
 
-// What the class string says: "fp32" is kFp32, "...+r8" is kInt8, everything else kBf16.
+// What the class string says: kInt8 with option "+r8", else kFp32 for arithmetic "fp32", else
+// kBf16.
 WireFormat WireFormatOf(std::string_view numeric_class);
 
 std::int64_t RowBytes(WireFormat format, std::int64_t hidden_size);

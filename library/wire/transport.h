@@ -18,9 +18,9 @@ namespace fallow {
 
 // One end of an ordered, reliable stream that carries `Out` away and `In` here. Bound to one loop,
 // on which its handler is called and all methods but Write must be called, the destructor too.
-// Destroying it breaks the stream at once, unless it was finished: then what is queued is still sent
-// in the background. Either way its handler is not called any more; it may be destroyed within a
-// call of its handler.
+// Destroying it breaks the stream at once, unless it was finished: then what is queued is still
+// sent in the background. Either way its handler is not called any more; it may be destroyed within
+// a call of its handler.
 template <class Out, class In>
 class Stream {
  public:
@@ -29,8 +29,8 @@ class Stream {
     virtual ~Handler() = default;
     virtual void OnMessage(In message) = 0;
     // The last call: the other side finished (with OK, or the server's status) or the stream broke.
-    // Unavailable: dead or unreachable. PermissionDenied: the peer is not who it should be. A server
-    // may still write and finish after the client finished.
+    // Unavailable: dead or unreachable. PermissionDenied: the peer is not who it should be. A
+    // server may still write and finish after the client finished.
     virtual void OnClosed(absl::Status status) = 0;
     // All that was written has been handed to the system.
     virtual void OnDrained() {}

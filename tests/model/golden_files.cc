@@ -13,10 +13,8 @@ namespace {
 const std::filesystem::path kFolder = std::filesystem::path(FALLOW_SOURCE_DIR) / "tests/golden";
 
 template <typename T>
-std::vector<T> ReadTensor(const std::string& file, const std::string& name, StoredType type) {
-  const auto opened = SafetensorsFile::Open(file).value();
-  const StoredTensor tensor = opened->Find(name).value();
-  if (tensor.type != type) throw std::runtime_error(file + ": type of " + name);
+std::vector<T> ValuesOf(const StoredTensor& tensor, StoredType type) {
+  if (tensor.type != type) throw std::runtime_error("type of " + tensor.name);
   std::vector<T> values(tensor.elements());
   std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
   return values;
@@ -37,11 +35,15 @@ Golden Read(const std::filesystem::path& folder) {
 }  // namespace
 
 std::vector<float> FloatsIn(const std::string& file, const std::string& tensor) {
-  return ReadTensor<float>(file, tensor, StoredType::kF32);
+  const auto opened = SafetensorsFile::Open(file).value();
+  return ValuesOf<float>(opened->Find(tensor).value(), StoredType::kF32);
 }
 
 std::vector<TokenId> TokensIn(const std::string& file, const std::string& tensor) {
-  const auto wide = ReadTensor<std::int64_t>(file, tensor, StoredType::kI64);
+  const auto opened = SafetensorsFile::Open(file).value();
+  const StoredTensor stored = opened->Find(tensor).value();
+  if (stored.type == StoredType::kI32) return ValuesOf<TokenId>(stored, StoredType::kI32);
+  const auto wide = ValuesOf<std::int64_t>(stored, StoredType::kI64);
   return {wide.begin(), wide.end()};
 }
 

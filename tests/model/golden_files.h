@@ -22,7 +22,7 @@ inline constexpr int kGreedyPrompt = 8;
 std::vector<Golden> AllGolden();
 Golden GoldenNamed(const std::string& name);
 
-// Tensors of such a file.
+// Tensors of such a file: F32; I32 or I64.
 std::vector<float> FloatsIn(const std::string& file, const std::string& tensor);
 std::vector<TokenId> TokensIn(const std::string& file, const std::string& tensor);
 bool HasTensor(const std::string& file, const std::string& tensor);

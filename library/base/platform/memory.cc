@@ -1,6 +1,10 @@
 #include "base/platform/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
 
 namespace fallow {
 
@@ -12,6 +16,13 @@ std::uint8_t* ReserveMemory(std::int64_t bytes) {
 
 void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes) {
   munmap(memory, static_cast<std::size_t>(bytes));
+}
+
+std::int64_t UsableMemory() {
+  const std::int64_t machine = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
+  std::ifstream limit("/sys/fs/cgroup/memory.max");  // "max" where there is none
+  std::int64_t group = 0;
+  return limit >> group && group > 0 ? std::min(machine, group) : machine;
 }
 
 }  // namespace fallow

@@ -12,4 +12,8 @@ std::uint8_t* ReserveMemory(std::int64_t bytes);
 // Gives back what ReserveMemory(bytes) returned.
 void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes);
 
+// Bytes of memory that this process may use: the machine's, or less where its control group says
+// so.
+std::int64_t UsableMemory();
+
 }  // namespace fallow

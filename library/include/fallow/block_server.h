@@ -70,6 +70,7 @@ class BlockServer {
   bool Wait(absl::Duration timeout = absl::InfiniteDuration());
 
  private:
+  friend class LocalServer;
   struct Impl;
   explicit BlockServer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

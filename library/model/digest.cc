@@ -1,0 +1,139 @@
+#include <sodium.h>
+
+#include <cstdio>
+#include <iterator>
+#include <optional>
+
+#include "base/status_macros.h"
+#include "model/weights.h"
+
+namespace fallow {
+namespace {
+
+constexpr const char* kBlockSlots[] = {"attention_norm", "query", "key", "value", "output",
+                                       "ffn_norm",       "gate",  "up",  "down"};
+constexpr const char* kEndSlots[] = {"embedding", "embedding_norm", "final_norm", "head"};
+
+// BLAKE2b-256 of a sequence of strings and numbers, each of which ends where it ends.
+class Hasher {
+ public:
+  Hasher() { crypto_generichash_init(&state_, nullptr, 0, sizeof(Digest)); }
+
+  void Add(std::span<const std::uint8_t> bytes) {
+    Add(static_cast<std::int64_t>(bytes.size()));
+    Update(bytes.data(), bytes.size());
+  }
+  void Add(std::string_view text) {
+    Add(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  }
+  void Add(std::int64_t number) {
+    std::uint8_t bytes[sizeof(number)];
+    for (std::size_t i = 0; i < sizeof(number); ++i) {
+      bytes[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(number) >> (8 * i));
+    }
+    Update(bytes, sizeof(bytes));
+  }
+
+  Digest Finish() {
+    Digest digest;
+    crypto_generichash_final(&state_, digest.data(), digest.size());
+    return digest;
+  }
+
+ private:
+  void Update(const std::uint8_t* data, std::size_t size) {
+    crypto_generichash_update(&state_, data, size);
+  }
+
+  crypto_generichash_state state_;
+};
+
+// Adds a slot's tensor. Its bytes are left out where `last`, the tensor before, was the same one
+// (a fused query, key and value).
+absl::Status AddSlot(const Checkpoint& checkpoint, const Family& family, const std::string& slot,
+                     int block, std::string& last, Hasher& hasher) {
+  FALLOW_ASSIGN_OR_RETURN(const std::optional<TensorSource> source,
+                          family.Find(checkpoint, slot, block));
+  if (!source) return absl::OkStatus();
+  FALLOW_ASSIGN_OR_RETURN(const StoredTensor tensor, checkpoint.Find(source->name));
+  hasher.Add(slot);
+  hasher.Add(static_cast<std::int64_t>(source->rows));
+  hasher.Add(source->part);
+  hasher.Add(source->parts);
+  hasher.Add(Name(tensor.type));
+  hasher.Add(static_cast<std::int64_t>(tensor.shape.size()));
+  for (const std::int64_t size : tensor.shape) hasher.Add(size);
+  if (tensor.name != last) hasher.Add(tensor.bytes);
+  last = tensor.name;
+  return absl::OkStatus();
+}
+
+template <std::size_t kCount>
+absl::StatusOr<Digest> DigestOf(const Checkpoint& checkpoint, const Family& family,
+                                const ModelSpec& spec, const char* const (&slots)[kCount],
+                                int block) {
+  Hasher hasher;
+  for (const char* const suffix : {"", ".bias"}) {
+    std::string last;
+    for (const std::string slot : slots) {
+      if (slot == "head" && spec.tied_head) continue;
+      FALLOW_RETURN_IF_ERROR(AddSlot(checkpoint, family, slot + suffix, block, last, hasher));
+    }
+  }
+  return hasher.Finish();
+}
+
+// A double in hexadecimal: exact, and the same everywhere.
+std::string Hexadecimal(double value) {
+  char text[40];
+  std::snprintf(text, sizeof(text), "%a", value);
+  return text;
+}
+
+// All that the arithmetic of a model depends on, in one order. The tokens that end generation or
+// pad it are not: a holder of the same weights may have them from a file of its own.
+void AddSpec(const ModelSpec& spec, Hasher& hasher) {
+  const RopeScaling& scaling = spec.rope_scaling;
+  hasher.Add(spec.family);
+  for (const std::int64_t number :
+       {std::int64_t{spec.num_blocks}, std::int64_t{spec.hidden_size}, std::int64_t{spec.num_heads},
+        std::int64_t{spec.num_kv_heads}, std::int64_t{spec.head_dim},
+        std::int64_t{spec.intermediate_size}, std::int64_t{spec.vocab_size}, spec.max_positions,
+        static_cast<std::int64_t>(spec.norm), static_cast<std::int64_t>(spec.activation),
+        std::int64_t{spec.gated}, static_cast<std::int64_t>(spec.position),
+        std::int64_t{spec.rope_dims}, std::int64_t{spec.sliding_window},
+        std::int64_t{spec.embedding_norm}, std::int64_t{spec.tied_head},
+        static_cast<std::int64_t>(scaling.kind), scaling.original_max_positions,
+        std::int64_t{scaling.truncate}}) {
+    hasher.Add(number);
+  }
+  for (const double number :
+       {double{spec.norm_epsilon}, spec.rope_theta, double{spec.attention_scale},
+        double{spec.logit_soft_cap}, double{spec.embedding_scale}, scaling.factor,
+        scaling.low_freq_factor, scaling.high_freq_factor, scaling.beta_fast, scaling.beta_slow,
+        scaling.attention_factor, scaling.mscale, scaling.mscale_all_dim}) {
+    hasher.Add(Hexadecimal(number));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Digest> BlockDigest(const Checkpoint& checkpoint, const Family& family,
+                                   const ModelSpec& spec, int block) {
+  return DigestOf(checkpoint, family, spec, kBlockSlots, block);
+}
+
+absl::StatusOr<Digest> EndsDigest(const Checkpoint& checkpoint, const Family& family,
+                                  const ModelSpec& spec) {
+  return DigestOf(checkpoint, family, spec, kEndSlots, /*block=*/0);
+}
+
+absl::StatusOr<Digest> ManifestDigest(const Checkpoint& checkpoint, const Family&,
+                                      const ModelSpec& spec) {
+  Hasher hasher;
+  AddSpec(spec, hasher);
+  hasher.Add(checkpoint.Inventory());
+  return hasher.Finish();
+}
+
+}  // namespace fallow

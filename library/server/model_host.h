@@ -1,0 +1,44 @@
+// The part of a model that a server holds in memory, read from its checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "base/worker_pool.h"
+#include "fallow/block_server.h"
+#include "kernels/backend.h"
+#include "model/checkpoint.h"
+#include "model/spec.h"
+#include "server/served_model.h"
+
+namespace fallow {
+
+class ModelHost {
+ public:
+  // Errors as BlockServer::Start's. The instruction set is the best there is, or FALLOW_ISA's.
+  static absl::StatusOr<std::unique_ptr<ModelHost>> Load(const BlockServer::Options& options);
+
+  // Lives as long as the host.
+  const ServedModel& served() const { return served_; }
+  std::int64_t weight_bytes() const;
+
+ private:
+  ModelHost() = default;
+  absl::Status MakeBackend(int threads);
+  absl::Status ReadDigests();
+  absl::Status ReadWeights(const NumericClass& numeric_class);
+  absl::Status ReserveKv(std::int64_t bytes);
+
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::optional<Family> family_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<BlockSpan> span_;
+  std::unique_ptr<Head> head_;
+  std::unique_ptr<KvCache> cache_;
+  ServedModel served_;
+};
+
+}  // namespace fallow
