@@ -2,7 +2,7 @@
 # build_tsan_abseil.sh FOLDER: puts a ThreadSanitizer build of Debian's libabsl_synchronization.so
 # into FOLDER, for tests to find through LD_LIBRARY_PATH.
 #
-# Debian's gRPC and our code both lock with absl::Mutex. In Debian's own build ThreadSanitizer cannot
+# Both Debian's gRPC and our code lock with absl::Mutex. In Debian's build ThreadSanitizer cannot
 # see those locks and reports hundreds of races that are none. Seven files, some seconds; all other
 # libraries stay Debian's, and tests/tsan.supp silences them. Fetches the source with apt; does
 # nothing if FOLDER has the library already.

@@ -20,8 +20,8 @@ if(FALLOW_CCACHE AND PROJECT_IS_TOP_LEVEL)
 endif()
 
 # Language, warnings and floating point of one of our own targets.
-# The exact numeric class is defined operation by operation, so no compiler may fuse a multiplication
-# and an addition of its own accord: gcc does by default.
+# The exact numeric class is defined operation by operation, so no compiler may fuse a product and a
+# sum of its own accord: gcc does by default.
 function(fallow_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_options(${target} PRIVATE

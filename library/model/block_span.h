@@ -39,8 +39,9 @@ class BlockSpan {
   // Runs rows through the blocks, in place, and appends their keys and values to `cache`, whose
   // layout is kv_layout(). Hidden states are rounded after each block as the class says.
   //   hidden  [rows, hidden_size], dense; the runs' rows in order
-  //   failed  [rows]; set to 1 for rows that are not finite (their sequences must be ended)
-  // InvalidArgument if a run does not start at its sequence's end or exceeds its reservation; then
+  //   failed  [rows]; 1 for rows that are not finite (their sequences must be ended), else 0
+  // InvalidArgument if a run does not start at its sequence's end or exceeds its reservation, a
+  // sequence has two runs, or there are more than max_rows() rows or other than failed.size(); then
   // no sequence has changed.
   absl::Status Forward(std::span<const PassRun> runs, KvCache& cache, float* hidden,
                        std::span<std::uint8_t> failed);

@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/attention/kv_page.h"
 #include "kernels/backend.h"
@@ -21,6 +23,7 @@ class KvCache {
   static absl::StatusOr<std::unique_ptr<KvCache>> Create(const KvLayout& layout, std::int64_t bytes,
                                                          Backend& backend);
 
+  const KvLayout& layout() const { return layout_; }
   std::int64_t capacity_tokens() const;  // in all
   std::int64_t reserved_tokens() const;  // by open sequences, in whole pages
 
@@ -28,10 +31,15 @@ class KvCache {
   absl::StatusOr<SequenceId> Open(std::int64_t tokens);
   void Close(SequenceId sequence);
 
-  // A new sequence that shares the first `positions` of `parent`, with a reservation of its own.
+  // A new sequence that shares the first `positions` of `parent`, with a reservation of its own for
+  // `tokens` positions in all. Shared pages count in every reservation: so each sequence can be
+  // extended to its own, whichever copies first and whichever is closed first.
+  // InvalidArgument if the parent holds fewer positions or `tokens` is less than `positions`.
   absl::StatusOr<SequenceId> Fork(SequenceId parent, std::int64_t positions, std::int64_t tokens);
 
+  bool Contains(SequenceId sequence) const { return sequences_.contains(sequence); }
   std::int64_t size(SequenceId sequence) const;                // positions held
+  std::int64_t limit(SequenceId sequence) const;               // positions it may hold: whole pages
   void Truncate(SequenceId sequence, std::int64_t positions);  // drops what lies beyond
 
   // Makes room for `rows` more positions: takes zeroed pages, copies a shared page that would be
@@ -43,16 +51,32 @@ class KvCache {
   KvView view(int block) const;
 
  private:
-  struct Sequence;
-  KvCache(const KvLayout& layout, std::shared_ptr<Buffer> pool);
-  std::int32_t TakePage();
-  void ReleasePage(std::int32_t page);
+  // It never holds more pages than it reserved; a page is counted once by each that shares it. So
+  // pages in use <= pages held <= pages reserved <= all pages, and the first is less than the
+  // second while any page is shared: there is always one for a copy.
+  struct Sequence {
+    std::int64_t reserved_pages = 0;
+    std::int64_t size = 0;
+    std::vector<std::int32_t> pages{};
+  };
 
-  KvLayout layout_;
-  std::shared_ptr<Buffer> pool_;
-  std::vector<std::int32_t> free_;
-  std::vector<std::int32_t> references_;              // by page
-  std::vector<std::unique_ptr<Sequence>> sequences_;  // by id; null when closed
+  KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool);
+  absl::Status CheckReservation(std::int64_t tokens) const;
+  SequenceId Insert(Sequence sequence);
+  std::int32_t TakeZeroed();
+  std::int32_t TakeCopy(std::int32_t page);
+  void Release(std::int32_t page);
+  void ReleaseFrom(Sequence& sequence, std::int64_t first_page);
+  std::uint8_t* PageData(std::int32_t page) const;
+
+  const KvLayout layout_;
+  const std::int64_t num_pages_;
+  const std::shared_ptr<Buffer> pool_;
+  std::vector<std::int32_t> free_;  // used before; all pages from next_fresh_ on are still zero
+  std::int32_t next_fresh_ = 0;
+  std::vector<std::int32_t> references_;  // by page
+  absl::flat_hash_map<SequenceId, Sequence> sequences_;
+  SequenceId next_id_ = 0;
   std::int64_t reserved_pages_ = 0;
 };
 

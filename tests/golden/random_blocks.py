@@ -29,7 +29,7 @@ def random_blocks(rng, tensor_type, shape, deviation):
     rows, columns = shape
     block_size, block_bytes = gguf.GGML_QUANT_SIZES[tensor_type]
     if columns % block_size:
-        raise ValueError(f"{tensor_type.name}: {columns} columns, expected multiples of {block_size}")
+        raise ValueError(f"{tensor_type.name}: {columns} columns, expected n * {block_size}")
     layout = LAYOUTS[tensor_type]
     blocks = rng.integers(0, 256, (rows * columns // block_size, block_bytes), dtype=np.uint8)
 

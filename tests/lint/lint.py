@@ -36,6 +36,7 @@ FOREIGN_NAME = re.compile(
 )
 LOOSE_MATH = re.compile(
     r"-(ffast-math|Ofast|funsafe-math-optimizations|ffinite-math-only|-?use_fast_math)\b"
+    r'|"(fast-math|Ofast)"'
 )
 SKIP = re.compile(
     r"\bSKIP\s*\(|\[\.[\w\]]|\[!(mayfail|shouldfail)\]|\bunittest\.skip"
@@ -133,12 +134,12 @@ def check_own_header_first(root: pathlib.Path) -> Iterator[str]:
 
 
 def check_loose_math(root: pathlib.Path) -> Iterator[str]:
-    """No flag lets a compiler reorder or drop floating-point operations."""
+    """No flag or pragma lets a compiler reorder or drop floating-point operations."""
     for path in files(root):
         if path.name not in BUILD_NAMES and path.suffix not in BUILD_SUFFIXES | CPP_SUFFIXES:
             continue
         for number, line in lines(path):
-            if match := LOOSE_MATH.search(line):
+            if match := LOOSE_MATH.search(COMMENT.sub("", line)):
                 yield f"{path}:{number}: {match[0]} changes results"
 
 

@@ -40,6 +40,7 @@ FAULTS = [
     (lint.check_loose_math, "CMakeLists.txt", "add_compile_options(-ffast-math)\n"),
     (lint.check_loose_math, "tests/stages/cpp.sh", "g++ -Ofast x.cc\n"),
     (lint.check_loose_math, "cmake/x.cmake", "set(flags -funsafe-math-optimizations)\n"),
+    (lint.check_loose_math, "library/base/x.cc", '#pragma GCC optimize("fast-math")\n'),
     (lint.check_format, "library/base/ugly.cc", "int  x ;\n"),
     (lint.check_skips, "tests/base/new_test.cc", "SKIP();\n"),
     (lint.check_skips, "tests/base/new_test.cc", 'TEST_CASE("slow", "[.slow]") {}\n'),

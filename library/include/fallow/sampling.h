@@ -22,7 +22,7 @@ struct SamplingOptions {
                                   // in the history (Keskar et al., 2019)
   double frequency_penalty = 0;   // subtracted once per occurrence among generated tokens
   double presence_penalty = 0;    // subtracted once if it occurs among generated tokens
-  std::vector<std::vector<TokenId>> bad_words;  // token sequences that must not be completed
+  std::vector<std::vector<TokenId>> bad_words{};  // token sequences that must not be completed
   std::uint64_t seed = 0;  // the same seed gives the same tokens on any route of one class
 
   friend bool operator==(const SamplingOptions&, const SamplingOptions&) = default;

@@ -24,7 +24,7 @@ struct GluArgs {
   std::int64_t n = 0;
   std::int64_t stride = 0;
   Activation activation = Activation::kSilu;
-  Activations out;
+  Activations out = {};
 };
 
 }  // namespace fallow

@@ -23,7 +23,7 @@ struct NormArgs {
   bool layer = false;  // layer normalisation instead of RMS
   float epsilon = 1e-5f;
   float* values = nullptr;
-  Activations out;  // its arithmetic also chooses the order of the sums (kExact: fixed)
+  Activations out = {};  // its arithmetic also chooses the order of the sums (kExact: fixed)
 };
 
 }  // namespace fallow

@@ -1,0 +1,147 @@
+#include "model/head.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "model/slots.h"
+
+namespace fallow {
+
+struct Head::Impl {
+  Backend& backend;
+  const ModelSpec spec;
+  const NumericClass numeric_class;
+  const std::int64_t max_rows;
+  const Parts parts;
+
+  Weight embedding;
+  NormWeights embedding_norm;
+  NormWeights final_norm;
+  Weight head;              // shares the embedding's memory where the two are tied
+  ActivationBuffer normed;  // [rows, hidden_size]
+  std::vector<std::uint8_t> failed;
+
+  absl::Status Read(const SlotReader& reader);
+};
+
+absl::Status Head::Impl::Read(const SlotReader& reader) {
+  const auto matrix = [&](const std::string& slot) -> absl::StatusOr<Weight> {
+    FALLOW_ASSIGN_OR_RETURN(LinearWeights linear,
+                            reader.Linear(slot, 0, spec.vocab_size, spec.hidden_size));
+    return std::move(linear.weight);
+  };
+  if (parts.embed || (parts.logits && spec.tied_head)) {
+    FALLOW_ASSIGN_OR_RETURN(embedding, matrix("embedding"));
+  }
+  if (parts.embed && spec.embedding_norm) {
+    FALLOW_ASSIGN_OR_RETURN(embedding_norm, reader.Norm("embedding_norm", 0));
+  }
+  if (!parts.logits) return absl::OkStatus();
+  FALLOW_ASSIGN_OR_RETURN(final_norm, reader.Norm("final_norm", 0));
+  if (spec.tied_head) {
+    head = embedding;
+  } else {
+    FALLOW_ASSIGN_OR_RETURN(head, matrix("head"));
+  }
+  FALLOW_ASSIGN_OR_RETURN(normed, ActivationBuffer::Allocate(backend, numeric_class.arithmetic,
+                                                             max_rows, spec.hidden_size));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Head>> Head::Load(const Checkpoint& checkpoint, const Family& family,
+                                                 const ModelSpec& spec,
+                                                 const NumericClass& numeric_class, Parts parts,
+                                                 std::int64_t max_rows, Backend& backend) {
+  if (max_rows < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("head: max_rows is ", max_rows, ", expected at least 1"));
+  }
+  auto impl = std::unique_ptr<Impl>(new Impl{.backend = backend,
+                                             .spec = spec,
+                                             .numeric_class = numeric_class,
+                                             .max_rows = max_rows,
+                                             .parts = parts,
+                                             .embedding = {},
+                                             .embedding_norm = {},
+                                             .final_norm = {},
+                                             .head = {},
+                                             .normed = {},
+                                             .failed = {}});
+  FALLOW_RETURN_IF_ERROR(
+      impl->Read(SlotReader({checkpoint, family, spec, numeric_class, backend})));
+  return std::unique_ptr<Head>(new Head(std::move(impl)));
+}
+
+Head::Head(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Head::~Head() = default;
+
+std::int64_t Head::weight_bytes() const {
+  std::int64_t bytes = 0;
+  if (impl_->embedding.memory) bytes += impl_->embedding.panels.bytes();
+  if (impl_->head.memory != impl_->embedding.memory) bytes += impl_->head.panels.bytes();
+  return bytes;
+}
+
+absl::Status Head::Embed(std::span<const TokenId> ids, float* hidden) {
+  Impl& impl = *impl_;
+  if (!impl.parts.embed) return absl::InternalError("head: loaded without the embedding");
+  for (TokenId id : ids) {
+    if (id < 0 || id >= impl.spec.vocab_size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("head: token ", id, ", expected 0 to ", impl.spec.vocab_size - 1));
+    }
+  }
+  const auto rows = static_cast<std::int64_t>(ids.size());
+  if (rows == 0) return absl::OkStatus();
+  impl.backend.Embed({.table = impl.embedding.panels,
+                      .ids = ids.data(),
+                      .rows = rows,
+                      .scale = impl.spec.embedding_scale,
+                      .out = hidden});
+  if (impl.spec.embedding_norm) {
+    NormArgs norm = NormOf(impl.spec, impl.embedding_norm, hidden, rows);
+    norm.values = hidden;
+    norm.out.arithmetic = impl.numeric_class.arithmetic;
+    impl.backend.Norm(norm);
+  }
+  impl.failed.assign(ids.size(), 0);
+  impl.backend.Round({.x = hidden,
+                      .rows = rows,
+                      .n = impl.spec.hidden_size,
+                      .rounding = impl.numeric_class.rounding,
+                      .failed = impl.failed.data()});
+  FALLOW_RETURN_IF_ERROR(impl.backend.Finish());
+  const auto bad = std::find(impl.failed.begin(), impl.failed.end(), 1);
+  if (bad != impl.failed.end()) {
+    return absl::DataLossError(absl::StrCat("head: the embedding of token ",
+                                            ids[bad - impl.failed.begin()],
+                                            " is not finite: the checkpoint is damaged"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Head::Logits(const float* hidden, std::int64_t rows, float* logits) {
+  Impl& impl = *impl_;
+  if (!impl.parts.logits) return absl::InternalError("head: loaded without the logits' part");
+  if (rows < 0 || rows > impl.max_rows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("head: logits of ", rows, " rows, expected at most ", impl.max_rows));
+  }
+  if (rows == 0) return absl::OkStatus();
+  NormArgs norm = NormOf(impl.spec, impl.final_norm, hidden, rows);
+  norm.out = impl.normed.Rows(rows);
+  impl.backend.Norm(norm);
+  const MatmulArgs product{.weight = impl.head.panels,
+                           .x = norm.out,
+                           .y = logits,
+                           .stride = impl.spec.vocab_size,
+                           .bias = nullptr,
+                           .add = false};
+  impl.backend.Matmul({&product, 1});
+  return impl.backend.Finish();
+}
+
+}  // namespace fallow

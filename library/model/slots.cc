@@ -1,0 +1,91 @@
+#include "model/slots.h"
+
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace fallow {
+
+absl::StatusOr<DeviceVector> AllocateFloats(Backend& backend, std::int64_t count) {
+  FALLOW_ASSIGN_OR_RETURN(auto memory, backend.Allocate(count * std::int64_t{sizeof(float)}));
+  return DeviceVector{std::move(memory)};
+}
+
+absl::StatusOr<ActivationBuffer> ActivationBuffer::Allocate(Backend& backend, Arithmetic arithmetic,
+                                                            std::int64_t max_rows, std::int64_t k) {
+  ActivationBuffer buffer;
+  FALLOW_ASSIGN_OR_RETURN(buffer.memory_,
+                          backend.Allocate(ActivationsBytes(arithmetic, max_rows, k)));
+  buffer.whole_ = ActivationsIn(buffer.memory_->data(), arithmetic, max_rows, k);
+  return buffer;
+}
+
+MatmulArgs Product(const LinearWeights& linear, const Activations& x, float* y, std::int64_t stride,
+                   bool add) {
+  return {.weight = linear.weight.panels,
+          .x = x,
+          .y = y,
+          .stride = stride,
+          .bias = linear.bias.data(),
+          .add = add};
+}
+
+absl::StatusOr<DeviceVector> SlotReader::Vector(const std::string& slot, int block,
+                                                std::int64_t count) const {
+  FALLOW_ASSIGN_OR_RETURN(
+      const std::vector<float> values,
+      ReadVector(source_.checkpoint, source_.family, source_.spec, slot, block));
+  if (values.empty()) return DeviceVector{};
+  if (static_cast<std::int64_t>(values.size()) != count) {
+    return absl::DataLossError(absl::StrCat(source_.checkpoint.path(), ": ", slot, " of block ",
+                                            block, " has ", values.size(), " elements, expected ",
+                                            count));
+  }
+  FALLOW_ASSIGN_OR_RETURN(DeviceVector vector, AllocateFloats(source_.backend, count));
+  std::memcpy(vector.data(), values.data(), values.size() * sizeof(float));
+  return vector;
+}
+
+absl::StatusOr<NormWeights> SlotReader::Norm(const std::string& slot, int block) const {
+  NormWeights norm;
+  FALLOW_ASSIGN_OR_RETURN(norm.weight, Vector(slot, block, source_.spec.hidden_size));
+  if (norm.weight.data() == nullptr) {
+    return absl::DataLossError(
+        absl::StrCat(source_.checkpoint.path(), ": ", slot, " of block ", block, " is missing"));
+  }
+  FALLOW_ASSIGN_OR_RETURN(norm.bias, Vector(slot + ".bias", block, source_.spec.hidden_size));
+  return norm;
+}
+
+absl::StatusOr<LinearWeights> SlotReader::Linear(const std::string& slot, int block,
+                                                 std::int64_t rows, std::int64_t cols) const {
+  FALLOW_ASSIGN_OR_RETURN(const WeightRows matrix,
+                          ReadMatrix(source_.checkpoint, source_.family, source_.spec,
+                                     source_.numeric_class, slot, block));
+  if (matrix.rows != rows || matrix.cols != cols) {
+    return absl::DataLossError(absl::StrCat(source_.checkpoint.path(), ": ", slot, " of block ",
+                                            block, " is ", matrix.rows, " x ", matrix.cols,
+                                            ", expected ", rows, " x ", cols));
+  }
+  LinearWeights linear;
+  FALLOW_ASSIGN_OR_RETURN(linear.weight, source_.backend.Pack(matrix));
+  FALLOW_ASSIGN_OR_RETURN(linear.bias, Vector(slot + ".bias", block, rows));
+  return linear;
+}
+
+NormArgs NormOf(const ModelSpec& spec, const NormWeights& weights, const float* x,
+                std::int64_t rows) {
+  return {.x = x,
+          .rows = rows,
+          .n = spec.hidden_size,
+          .weight = weights.weight.data(),
+          .bias = weights.bias.data(),
+          .layer = spec.norm == ModelSpec::Norm::kLayer,
+          .epsilon = spec.norm_epsilon,
+          .values = nullptr,
+          .out = {}};
+}
+
+}  // namespace fallow
