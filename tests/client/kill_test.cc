@@ -99,8 +99,8 @@ TEST_CASE("without a replica the error names the missing blocks", "[client][kill
   REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
   swarm.Kill(1);
   REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
-  CHECK_THAT(Failure(swarm), Catch::Matchers::StartsWith(
-                                 "UNAVAILABLE: route: nobody serves blocks [2, 4)"));
+  CHECK_THAT(Failure(swarm),
+             Catch::Matchers::StartsWith("UNAVAILABLE: route: nobody serves blocks [2, 4)"));
 }
 
 TEST_CASE("a hop without a replica that restarts takes the session up again", "[client][kill]") {
