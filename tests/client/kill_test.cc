@@ -70,6 +70,11 @@ void StrikeEveryStep(EndMode end_mode) {
         const auto& outcome = swarm.outcome();
         REQUIRE(Failure(swarm) == "");
         REQUIRE(outcome.tokens[0] == expected);
+        const std::vector<int> route = swarm.Route();
+        REQUIRE(route.size() == 3);
+        for (int other = 0; other < 3; ++other) {
+          if (other != hop) REQUIRE(route[other] == other);  // nobody healthy was replaced
+        }
         for (const Recovery& recovery : outcome.recoveries) {
           INFO(recovery.reason);
           REQUIRE((recovery.blamed.empty() || recovery.blamed == swarm.peer(hop)));
