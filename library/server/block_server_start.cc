@@ -1,4 +1,6 @@
 // Servers that other machines reach.
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -9,14 +11,20 @@
 namespace fallow {
 
 absl::StatusOr<std::unique_ptr<BlockServer>> BlockServer::Start(Options options) {
-  Identity identity = Identity::Generate();
+  if (options.insecure && !options.identity.empty()) {
+    return absl::InvalidArgumentError("identity: without meaning where `insecure` is set");
+  }
+  std::optional<Identity> identity;
   if (!options.identity.empty()) {
     FALLOW_ASSIGN_OR_RETURN(identity, Identity::LoadOrCreate(options.identity));
+  } else if (!options.insecure) {
+    identity = Identity::Generate();
   }
-  const PeerId self = options.insecure ? PeerId{} : identity.peer();
-  FALLOW_ASSIGN_OR_RETURN(
-      auto server, LocalServer::Start(options, self, MakeGrpcTransport(identity, options.insecure),
-                                      LocalServer::Driver::kThreads));
+  std::unique_ptr<Transport> transport =
+      MakeGrpcTransport(identity ? &*identity : nullptr, options.insecure);
+  FALLOW_ASSIGN_OR_RETURN(auto server,
+                          LocalServer::Start(options, identity ? identity->peer() : PeerId{},
+                                             std::move(transport), LocalServer::Driver::kThreads));
   return LocalServer::Wrap(std::move(server));
 }
 
