@@ -10,11 +10,15 @@
 
 namespace fallow {
 
-static FALLOW_INLINE std::uint32_t BitsOf(float x) { return __builtin_bit_cast(std::uint32_t, x); }
+static constexpr FALLOW_INLINE std::uint32_t BitsOf(float x) {
+  return __builtin_bit_cast(std::uint32_t, x);
+}
 
-static FALLOW_INLINE float FloatOf(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }
+static constexpr FALLOW_INLINE float FloatOf(std::uint32_t bits) {
+  return __builtin_bit_cast(float, bits);
+}
 
-static FALLOW_INLINE float FloatFromBf16(std::uint16_t bits) {
+static constexpr FALLOW_INLINE float FloatFromBf16(std::uint16_t bits) {
   return FloatOf(static_cast<std::uint32_t>(bits) << 16);
 }
 

@@ -27,6 +27,15 @@ void CopyQ8_0(const std::uint8_t* block, std::int64_t group, const GroupedRow& o
   for (int i = 0; i < kGroup; ++i) codes[i] = block[2 + i] ^ 0x80;  // adds 128 to an int8
 }
 
+void CopyQ5_0(const std::uint8_t* block, std::int64_t group, const GroupedRow& out) {
+  std::memcpy(out.scale + group, block, 2);
+  std::uint32_t fifth_bits;
+  std::memcpy(&fifth_bits, block + 2, sizeof(fifth_bits));
+  std::uint8_t* codes = out.codes + group * kGroup;
+  SplitNibbles(block + 6, codes);
+  for (int i = 0; i < kGroup; ++i) codes[i] += ((fifth_bits >> i) & 1) * 16 + 128 - 16;
+}
+
 // Q4_0 and IQ4_NL
 void CopyFourBits(const std::uint8_t* block, std::int64_t group, const GroupedRow& out) {
   std::memcpy(out.scale + group, block, 2);
@@ -128,7 +137,7 @@ WeightType HeldAs(StoredType type) {
 }
 
 bool KeepsGroups(StoredType type) {
-  return type == StoredType::kQ8_0 || HeldAs(type) != WeightType::kQ8;
+  return type == StoredType::kQ8_0 || type == StoredType::kQ5_0 || HeldAs(type) != WeightType::kQ8;
 }
 
 void CopyGroups(StoredType type, std::span<const std::uint8_t> row, std::int64_t groups,
@@ -136,6 +145,8 @@ void CopyGroups(StoredType type, std::span<const std::uint8_t> row, std::int64_t
   switch (type) {
     case StoredType::kQ8_0:
       return CopyBlocks<CopyQ8_0>(type, row.data(), groups, out);
+    case StoredType::kQ5_0:
+      return CopyBlocks<CopyQ5_0>(type, row.data(), groups, out);
     case StoredType::kQ4_1:
       return CopyBlocks<CopyQ4_1>(type, row.data(), groups, out);
     case StoredType::kQ4_K:

@@ -17,9 +17,9 @@ struct GroupedRow {
 };
 
 // The kind of weight that holds what a stored type does, or the next better one:
-//   Q8_0 -> q8, Q4_0 -> q4_0, Q4_1 -> q4_1, IQ4_NL -> nl4, unchanged
+//   Q8_0, Q5_0 -> q8, Q4_0 -> q4_0, Q4_1 -> q4_1, IQ4_NL -> nl4, every value unchanged
 //   Q4_K -> q4_1, scales and minima multiplied out and rounded to fp16 (a relative 2^-11)
-//   all others -> q8, quantised anew (Q2_K, Q3_K and Q6_K have a scale for 16, Q5 a fifth bit)
+//   all others -> q8, quantised anew (Q2_K, Q3_K and Q6_K have scales for 16, Q5_1 and Q5_K minima)
 WeightType HeldAs(StoredType type);
 
 // Copies a row of a type whose groups are kept (the first two lines above).

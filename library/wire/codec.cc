@@ -128,14 +128,15 @@ std::int64_t RowBytes(WireFormat format, std::int64_t hidden_size) {
 void EncodeRows(WireFormat format, const float* hidden, std::int64_t rows, std::int64_t hidden_size,
                 std::string& out) {
   const std::int64_t row_bytes = RowBytes(format, hidden_size);
+  if (rows * row_bytes == 0) {
+    return;
+  }
   const std::size_t begin = out.size();
   out.resize(begin + static_cast<std::size_t>(rows * row_bytes));
   char* const to = out.data() + begin;
   switch (format) {
     case WireFormat::kFp32:
-      if (rows > 0) {
-        std::memcpy(to, hidden, static_cast<std::size_t>(rows * row_bytes));
-      }
+      std::memcpy(to, hidden, static_cast<std::size_t>(rows * row_bytes));
       return;
     case WireFormat::kBf16:
       EncodeBf16(hidden, rows * hidden_size, to);

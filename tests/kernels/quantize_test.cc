@@ -193,7 +193,7 @@ TEST_CASE("hidden states are rounded to the same bits on every instruction set",
       std::vector<std::uint8_t> failed;
       const std::vector<float> want = Rounded(kExactKernels, x, c, rounding, failed);
       CHECK(failed == std::vector<std::uint8_t>(c.rows, 0));
-      CHECK(SameBits(want, x) == (rounding == Rounding::kNone || x.empty()));
+      if (rounding == Rounding::kNone) CHECK(SameBits(want, x));
       for (const KernelTable* kernels : CpuKernels()) {
         CAPTURE(kernels->name, static_cast<int>(rounding), c.rows, c.n);
         CHECK(SameBits(Rounded(*kernels, x, c, rounding, failed), want));

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdio>
 #include <cstring>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,12 +13,12 @@
 namespace fallow {
 namespace {
 
-// Of the largest logit. fp32: sums in another order than torch's. bf16 keeps 8 bits of each factor
-// and of each block's result: errors of 2^-9 that add up at random over some dozen roundings.
-constexpr double kFp32Tolerance = 1e-3;
+// Of the largest logit. fp32: the order of sums is not torch's; 3.4e-6 seen. bf16 keeps 8 bits of
+// each factor and of each block's result; 0.034 seen.
+constexpr double kFp32Tolerance = 2e-5;
 constexpr double kBf16Tolerance = 0.05;
-// In nats; int8 activations change each product by about 1 %.
-constexpr double kExactDivergence = 0.02;
+// In nats a token. Int8 activations: the reference in double has up to 0.028, too.
+constexpr double kExactDivergence = 0.05;
 
 constexpr std::int64_t kWholePrompt = 128;
 
@@ -113,9 +115,11 @@ std::vector<Golden> ExactGolden() {
 }
 
 LoadedModel::Options ExactOptions(const Golden& golden, const KernelTable* table) {
+  static const std::set<std::string> floats = {"gguf-BF16", "gguf-F16", "gguf-F32", "llama",
+                                               "llama-untied"};
   return {.path = golden.path,
           .numeric_class = "exact",
-          .weights = golden.gguf ? "auto" : "q8",
+          .weights = floats.contains(golden.name) ? "q8" : "auto",
           .kernels = table};
 }
 
@@ -172,7 +176,7 @@ TEST_CASE("the exact class has one answer for any cut, threads and company",
         options.threads = threads;
         CHECK(SameBits(PromptLogits(*Load(options), prompt, 64), expected));
       }
-      options.cuts = {1};
+      for (int block = 1; block < one->spec().num_blocks; ++block) options.cuts.push_back(block);
       CHECK(SameBits(PromptLogits(*Load(options), prompt, 64), expected));
     }
   }

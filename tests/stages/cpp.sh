@@ -51,6 +51,11 @@ run_tagged() {
   ((found)) || { echo "no test has the tag [$1]"; return 1; }
 }
 
-stage_hf() { run_tagged hf; }
+stage_hf() {
+  run_tagged hf
+  local model
+  model=$(bash examples/fetch_model.sh)
+  build/dev/tests/hf/hf_check "$model" tests/hf/smollm2.safetensors
+}
 stage_identity() { run_tagged identity; }
 stage_kill() { run_tagged kill; }

@@ -52,7 +52,6 @@ class Identity {
   std::array<std::uint8_t, 64> Sign(std::string_view message) const;  // Ed25519, RFC 8032
 
  private:
-  friend class IdentityKey;
   struct Secret;
   explicit Identity(std::shared_ptr<const Secret> secret);
   std::shared_ptr<const Secret> secret_;

@@ -17,7 +17,7 @@ struct AppendArgs {
   const float* value = nullptr;
   std::int64_t stride = 0;
   std::span<const SequenceRun> runs;
-  KvView kv;
+  KvView kv = {};
 };
 
 // For each row at position p and each head, over the visible positions t:
@@ -47,7 +47,7 @@ struct AttentionArgs {
   float soft_cap = 0;
   const float* slopes = nullptr;  // [heads] or null
   std::span<const SequenceRun> runs;
-  KvView kv;
+  KvView kv = {};
 };
 
 inline constexpr int kMaxHeadDim = 256;

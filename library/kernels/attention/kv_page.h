@@ -56,7 +56,7 @@ Range RowsOfRun(const SequenceRun& run, Range rows);
 
 // The pages of one block, for all runs of a pass.
 struct KvView {
-  KvLayout layout;
+  KvLayout layout = {};
   std::uint8_t* pool = nullptr;  // page p begins at pool + p * layout.page_bytes()
   int block = 0;                 // from the span's first
 

@@ -1,0 +1,36 @@
+#include "client/blame.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace fallow {
+
+std::optional<Blame> FindBlame(std::span<const HopReport> reports, bool overdue) {
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    if (!reports[i].answered) return Blame{i, "did not answer a beat"};
+  }
+  if (!overdue) return std::nullopt;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    const HopReport& hop = reports[i];
+    if (hop.rows_done < hop.rows_received) {
+      return Blame{i,
+                   absl::StrCat("received ", hop.rows_received, " rows, finished ", hop.rows_done)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::size_t BehindWidestGap(std::span<const HopReport> reports) {
+  std::size_t behind = 0;
+  std::uint64_t widest = 0;
+  for (std::size_t i = 0; i + 1 < reports.size(); ++i) {
+    const std::uint64_t done = reports[i].rows_done;
+    const std::uint64_t received = reports[i + 1].rows_received;
+    if (done > received && done - received > widest) {
+      widest = done - received;
+      behind = i + 1;
+    }
+  }
+  return behind;
+}
+
+}  // namespace fallow

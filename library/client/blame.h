@@ -1,0 +1,33 @@
+// Which hop of a silent chain is at fault: a pure function of what the hops answered.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace fallow {
+
+// What is known of one hop after the chain was silent and every hop was asked.
+struct HopReport {
+  bool answered = false;            // the beat, in time
+  std::uint64_t rows_received = 0;  // since the epoch began
+  std::uint64_t rows_done = 0;
+};
+
+struct Blame {
+  std::size_t hop = 0;
+  std::string reason;
+};
+
+// At fault is, in this order: the first hop that did not answer; the first that has rows it did not
+// finish, if the chain was silent for longer than such rows may take (`overdue`). None: everyone
+// waits for somebody else, so the answer is on its way or was lost between two hops.
+//   reports  along the route
+std::optional<Blame> FindBlame(std::span<const HopReport> reports, bool overdue);
+
+// The hop behind the widest gap between rows finished and rows received by the next: to be replaced
+// when a chain stays silent although nobody is at fault and the epoch was begun anew.
+std::size_t BehindWidestGap(std::span<const HopReport> reports);
+
+}  // namespace fallow

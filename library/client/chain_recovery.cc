@@ -1,0 +1,231 @@
+// The half of Chain that notices failures, finds the peer at fault and goes on without it.
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "client/chain.h"
+
+namespace fallow {
+namespace {
+
+constexpr int kRelaunches = 1;  // of a route on which nobody is at fault, before a hop is replaced
+
+}  // namespace
+
+// ---- silence
+
+bool Chain::Expecting() const {
+  return std::any_of(sequences_.begin(), sequences_.end(), [&](const Sequence& sequence) {
+    if (sequence.finished) return false;
+    const auto known = static_cast<std::int64_t>(sequence.turn.ids.size());
+    if (options_.end_mode == EndMode::kRing) return known - sequence.acknowledged < kRunAhead;
+    return sequence.turn.wanted < known;
+  });
+}
+
+void Chain::Watch() {
+  if (state_ != State::kRunning || timer_set_) return;
+  if (!recovery_.has_value() && !Expecting()) return;
+  SetTimer(Patience::BeforeBeat(), &Chain::OnSilence);
+}
+
+void Chain::OnSilence() {
+  if (state_ != State::kRunning || !Expecting()) return;
+  const absl::Time quiet_since = std::max(last_progress_, launched_);
+  const absl::Duration left = quiet_since + Patience::BeforeBeat() - loop_.Now();
+  if (left > absl::ZeroDuration()) return SetTimer(left, &Chain::OnSilence);
+  AskAll();
+}
+
+void Chain::AskAll() {
+  state_ = State::kAsking;
+  for (const auto& hop : hops_) hop->AskBeat();
+  SetTimer(Patience::ForBeat(), &Chain::OnBeatsDue);
+}
+
+void Chain::OnBeat(HopLink&) {
+  const bool all = std::all_of(hops_.begin(), hops_.end(),
+                               [](const auto& hop) { return hop->report().answered; });
+  if (!all) return;
+  if (on_measured_ != nullptr) FinishMeasuring();
+  if (state_ == State::kAsking && in_doubt_) OnBeatsDue();
+}
+
+void Chain::OnBeatsDue() {
+  if (state_ == State::kRunning) return Watch();
+  if (state_ != State::kAsking) return;
+  std::vector<HopReport> reports;
+  for (const auto& hop : hops_) reports.push_back(hop->report());
+  const absl::Duration silence = loop_.Now() - std::max(last_progress_, launched_);
+  const bool overdue = silence >= patience_.ForRows(rows_on_the_way_);
+  if (auto blame = FindBlame(reports, overdue)) {
+    return Replace(*hops_[blame->hop], blame->reason, /*at_fault=*/true);
+  }
+  if (!overdue && !in_doubt_) return AskAll();
+  if (relaunches_++ < kRelaunches) {
+    BeginRecovery(PeerId{}, "rows were lost between two hops");
+    return OpenAll();
+  }
+  Replace(*hops_[BehindWidestGap(reports)], "cannot be reached by the hop before it",
+          /*at_fault=*/true);
+}
+
+// ---- what hops report
+
+void Chain::OnOpenDue() {
+  if (state_ != State::kOpening) return;
+  for (const auto& hop : hops_) {
+    if (!hop->opened(epoch_)) {
+      return Replace(*hop, "did not open the session in time", /*at_fault=*/true);
+    }
+  }
+}
+
+void Chain::OnError(HopLink& hop, absl::Status status, const PeerId& about) {
+  if (state_ == State::kIdle || state_ == State::kFailed) return;
+  const bool about_other =
+      !about.empty() && std::any_of(hops_.begin(), hops_.end(),
+                                    [&](const auto& each) { return each->peer() == about; });
+  const std::string message(status.message());
+  if (about_other && about != hop.peer()) {
+    if (state_ == State::kOpening) return;  // the opening itself will show who is there
+    in_doubt_ = true;
+    return AskAll();
+  }
+  switch (status.code()) {
+    case absl::StatusCode::kAborted:  // it lost the session: begin there anew, once
+      if (!restarted_.insert(hop.peer()).second) return Replace(hop, message, /*at_fault=*/true);
+      BeginRecovery(PeerId{}, absl::StrCat(hop.peer().ShortString(), ": ", message));
+      Substitute(hop, {hop.stop()});
+      return OpenAll();
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnimplemented:
+      return Replace(hop, message, /*at_fault=*/false);
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kPermissionDenied:
+      return Replace(hop, message, /*at_fault=*/true);
+    default:  // our request, a halt, or missing payment: nobody else would answer otherwise
+      return Fail(
+          absl::Status(status.code(), absl::StrCat(hop.stop().address.ToString(), ": ", message)));
+  }
+}
+
+void Chain::OnBroken(HopLink& hop, absl::Status status) {
+  if (state_ == State::kIdle || state_ == State::kFailed) return;
+  const std::string reason(status.message());
+  if (status.code() == absl::StatusCode::kPermissionDenied ||
+      !redialled_.insert(hop.peer()).second) {
+    return Replace(hop, reason, /*at_fault=*/true);
+  }
+  // The connection broke, the hop may still be there with all that it holds.
+  BeginRecovery(PeerId{}, absl::StrCat(hop.peer().ShortString(), ": ", reason));
+  OpenAll();
+}
+
+void Chain::OnFeedBroken(absl::Status) {
+  if (state_ != State::kRunning && state_ != State::kAsking) return;
+  in_doubt_ = true;
+  AskAll();
+}
+
+void Chain::OnDrain(HopLink& hop, absl::Duration) {
+  if (state_ != State::kRunning && state_ != State::kAsking) return;
+  std::set<PeerId> exclude = excluded_;
+  exclude.insert(hop.peer());
+  if (!options_.plan(hop.stop().blocks, kv_tokens_, exclude).ok()) return;  // stay while it lasts
+  Replace(hop, "drains", /*at_fault=*/false);
+}
+
+// ---- going on
+
+void Chain::BeginRecovery(const PeerId& blamed, const std::string& reason) {
+  if (!recovery_.has_value()) {
+    recovery_ = Recovery{blamed, reason, absl::ZeroDuration()};
+  } else if (!blamed.empty()) {
+    recovery_->blamed = blamed;
+    recovery_->reason = reason;
+  }
+}
+
+void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
+  const PeerId peer = hop.peer();
+  BeginRecovery(at_fault ? peer : PeerId{}, absl::StrCat(peer.ShortString(), ": ", reason));
+  excluded_.insert(peer);
+  if (at_fault) options_.on_blame(peer);
+  auto route = options_.plan(hop.stop().blocks, kv_tokens_, excluded_);
+  if (!route.ok()) {
+    return Fail(absl::Status(route.status().code(),
+                             absl::StrCat(std::string(route.status().message()), " (given up: ",
+                                          hop.stop().address.ToString(), ", which ", reason, ")")));
+  }
+  Substitute(hop, *route);
+  relaunches_ = 0;
+  OpenAll();
+}
+
+// Dials `stops` in the hop's place. The hop is told to free the session, if it still listens, and
+// forgotten outside its own callback.
+void Chain::Substitute(HopLink& hop, const std::vector<RouteStop>& stops) {
+  auto at = std::find_if(hops_.begin(), hops_.end(),
+                         [&](const auto& each) { return each.get() == &hop; });
+  v1::ControlUp message;
+  message.mutable_close();
+  hop.Send(std::move(message));
+  hop.Silence();
+  loop_.Post([old = std::move(*at)] {});
+  at = hops_.erase(at);
+  std::vector<std::unique_ptr<HopLink>> links;
+  for (const RouteStop& stop : stops) links.push_back(Dial(stop));
+  hops_.insert(at, std::make_move_iterator(links.begin()), std::make_move_iterator(links.end()));
+}
+
+void Chain::Fail(absl::Status status) {
+  CancelTimer();
+  state_ = State::kFailed;
+  owner_.OnFailed(std::move(status));
+}
+
+// ---- measuring
+
+void Chain::EndTurn(absl::Duration timeout, OnMeasured done) {
+  on_measured_ = std::move(done);
+  if (state_ == State::kFailed) return FinishMeasuring();
+  state_ = State::kIdle;
+  for (const auto& hop : hops_) hop->AskBeat();
+  SetTimer(timeout, &Chain::FinishMeasuring);
+}
+
+void Chain::FinishMeasuring() {
+  if (on_measured_ == nullptr) return;
+  std::vector<RouteHop> route;
+  for (const auto& hop : hops_) {
+    const double rows = static_cast<double>(std::max<std::uint64_t>(1, hop->report().rows_done));
+    route.push_back(
+        {.peer = hop->peer(),
+         .address = hop->stop().address.HostPort(),
+         .blocks = hop->stop().blocks,
+         .milliseconds_per_token = absl::ToDoubleMilliseconds(hop->computing()) / rows});
+  }
+  std::exchange(on_measured_, nullptr)(std::move(route));
+}
+
+// ---- the one timer
+
+void Chain::SetTimer(absl::Duration delay, void (Chain::*then)()) {
+  CancelTimer();
+  timer_set_ = true;
+  timer_ = loop_.After(delay, [this, then] {
+    timer_set_ = false;
+    (this->*then)();
+  });
+}
+
+void Chain::CancelTimer() {
+  if (timer_set_) loop_.Cancel(timer_);
+  timer_set_ = false;
+}
+
+}  // namespace fallow

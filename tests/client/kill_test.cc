@@ -1,0 +1,118 @@
+// A hop fails at every step, in every way: with a replica not one token differs.
+#include <cstdio>
+
+#include "catch2/catch_test_macros.hpp"
+#include "catch2/matchers/catch_matchers_string.hpp"
+#include "tests/client/simulated_swarm.h"
+#include "tests/model/golden_files.h"
+
+namespace fallow {
+namespace {
+
+constexpr int kSteps = 64;
+constexpr absl::Duration kDelay = absl::Milliseconds(5);
+// Detection (1 s: the steps are short), replay (a few trips through the chain), and 1 s.
+const absl::Duration kLongestPause = absl::Seconds(2) + 20 * kDelay;
+
+SimulatedSwarm::Options ThreeHopsWithReplicas(EndMode end_mode) {
+  return {.spans = {{0, 2}, {2, 4}, {4, 6}, {0, 2}, {2, 4}, {4, 6}},
+          .end_mode = end_mode,
+          .delay = kDelay};
+}
+
+Turn OnePrompt(int new_tokens) {
+  const std::vector<TokenId> all = GoldenNamed("llama").prompt;
+  SequenceTurn sequence{.ids = {all.begin(), all.begin() + 20}};
+  sequence.prompt = std::ssize(sequence.ids);
+  sequence.limit = sequence.prompt + new_tokens;
+  sequence.wanted = sequence.prompt - 1;
+  return {.sequences = {sequence}, .sampling = {}, .stop_tokens = {}};
+}
+
+std::string Failure(const SimulatedSwarm& swarm) {
+  return swarm.outcome().failure.has_value() ? swarm.outcome().failure->ToString() : "";
+}
+
+std::vector<TokenId> Undisturbed(EndMode end_mode) {
+  SimulatedSwarm swarm(ThreeHopsWithReplicas(end_mode));
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  REQUIRE(swarm.outcome().recoveries.empty());
+  return swarm.outcome().tokens[0];
+}
+
+struct Fault {
+  const char* name;
+  void (*strike)(SimulatedSwarm& swarm, int server);
+};
+
+const Fault kFaults[] = {
+    {"kill", [](SimulatedSwarm& swarm, int server) { swarm.Kill(server); }},
+    {"freeze", [](SimulatedSwarm& swarm, int server) { swarm.Freeze(server); }},
+    {"cut", [](SimulatedSwarm& swarm, int server) { swarm.Cut(server); }},
+    {"restart", [](SimulatedSwarm& swarm, int server) { swarm.Restart(server); }},
+};
+
+void StrikeEveryStep(EndMode end_mode) {
+  const std::vector<TokenId> expected = Undisturbed(end_mode);
+  absl::Duration longest;
+  int cases = 0;
+  for (const Fault& fault : kFaults) {
+    for (int hop = 0; hop < 3; ++hop) {
+      for (int step = 0; step < kSteps; ++step) {
+        INFO(fault.name << " of hop " << hop << " at token " << step);
+        SimulatedSwarm swarm(ThreeHopsWithReplicas(end_mode));
+        swarm.Begin(OnePrompt(kSteps), 128);
+        REQUIRE(swarm.RunUntilTokens(step, absl::Minutes(1)));
+        fault.strike(swarm, hop);
+        REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+        const auto& outcome = swarm.outcome();
+        REQUIRE(Failure(swarm) == "");
+        REQUIRE(outcome.tokens[0] == expected);
+        for (const Recovery& recovery : outcome.recoveries) {
+          INFO(recovery.reason);
+          REQUIRE((recovery.blamed.empty() || recovery.blamed == swarm.peer(hop)));
+          REQUIRE(recovery.pause <= kLongestPause);
+          longest = std::max(longest, recovery.pause);
+        }
+        ++cases;
+      }
+    }
+  }
+  std::printf("%s: %d cases, longest pause %.0f ms of manual time\n",
+              end_mode == EndMode::kRing ? "ring" : "private ends", cases,
+              absl::ToDoubleMilliseconds(longest));
+}
+
+TEST_CASE("in a ring a hop may fail in any way at any step", "[client][kill]") {
+  StrikeEveryStep(EndMode::kRing);
+}
+
+TEST_CASE("with private ends a hop may fail in any way at any step", "[client][kill]") {
+  StrikeEveryStep(EndMode::kPrivateEnds);
+}
+
+TEST_CASE("without a replica the error names the missing blocks", "[client][kill]") {
+  SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
+  swarm.Kill(1);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK_THAT(Failure(swarm), Catch::Matchers::StartsWith(
+                                 "UNAVAILABLE: route: nobody serves blocks [2, 4)"));
+}
+
+TEST_CASE("a hop without a replica that restarts takes the session up again", "[client][kill]") {
+  const std::vector<TokenId> expected = Undisturbed(EndMode::kRing);
+  SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
+  swarm.Restart(1);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  CHECK(swarm.outcome().tokens[0] == expected);
+}
+
+}  // namespace
+}  // namespace fallow

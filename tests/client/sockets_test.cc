@@ -1,0 +1,119 @@
+// The public client and servers over sockets, with TLS.
+#include "catch2/catch_test_macros.hpp"
+#include "catch2/matchers/catch_matchers_string.hpp"
+#include "fallow/block_server.h"
+#include "fallow/distributed_model.h"
+#include "tests/model/golden_files.h"
+
+namespace fallow {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+constexpr int kTokens = 48;
+
+std::unique_ptr<BlockServer> Serve(BlockRange blocks, const std::string& listen = "127.0.0.1:0",
+                                   const std::string& identity = "") {
+  auto server = BlockServer::Start({.checkpoint = GoldenNamed("llama").path,
+                                    .blocks = blocks,
+                                    .listen = listen,
+                                    .identity = identity,
+                                    .weights = "q8",
+                                    .threads = 1,
+                                    .kv_memory = 16 << 20});
+  INFO(server.status().ToString());
+  REQUIRE(server.ok());
+  return *std::move(server);
+}
+
+std::unique_ptr<DistributedModel> Connect(const std::vector<BlockServer*>& servers) {
+  DistributedModel::Options options{.checkpoint = GoldenNamed("llama").path};
+  for (const BlockServer* server : servers) options.peers.push_back(server->address());
+  auto model = DistributedModel::Load(options);
+  INFO(model.status().ToString());
+  REQUIRE(model.ok());
+  return *std::move(model);
+}
+
+std::vector<TokenId> Prompt() {
+  const std::vector<TokenId> all = GoldenNamed("llama").prompt;
+  return {all.begin(), all.begin() + 20};
+}
+
+std::vector<TokenId> Alone() {
+  static const std::vector<TokenId> tokens = [] {
+    auto model = DistributedModel::Load(
+        {.checkpoint = GoldenNamed("llama").path, .weights = "q8", .threads = 1});
+    return (*model)
+        ->Generate(Prompt(), {.max_new_tokens = kTokens, .ignore_end_tokens = true},
+                   [](TokenId) { return true; })
+        ->tokens[0];
+  }();
+  return tokens;
+}
+
+TEST_CASE("three servers on sockets give the tokens of one process", "[client][sockets]") {
+  auto a = Serve({0, 2}), b = Serve({2, 5}), c = Serve({5, 6});
+  auto model = Connect({a.get(), b.get(), c.get()});
+  for (EndMode end_mode : {EndMode::kRing, EndMode::kPrivateEnds}) {
+    auto generation = model->Generate(
+        Prompt(), {.max_new_tokens = kTokens, .ignore_end_tokens = true, .end_mode = end_mode},
+        [](TokenId) { return true; });
+    INFO(generation.status().ToString());
+    REQUIRE(generation.ok());
+    CHECK(generation->tokens[0] == Alone());
+    CHECK(generation->recoveries.empty());
+    REQUIRE(generation->route.size() == 3);
+    CHECK(generation->route[1].blocks == BlockRange{2, 5});
+    CHECK(generation->route[1].peer == b->peer());
+    CHECK(a->address().starts_with(generation->route[0].address + "#"));
+  }
+}
+
+TEST_CASE("a server on a socket that stops is replaced in the middle of an answer",
+          "[client][sockets]") {
+  auto a = Serve({0, 2}), b = Serve({2, 6}), replica = Serve({2, 6});
+  auto model = Connect({a.get(), b.get(), replica.get()});
+  int seen = 0;
+  auto generation = model->Generate(
+      Prompt(), {.max_new_tokens = kTokens, .ignore_end_tokens = true}, [&](TokenId) {
+        if (++seen == 10) b.reset();
+        return true;
+      });
+  INFO(generation.status().ToString());
+  REQUIRE(generation.ok());
+  CHECK(generation->tokens[0] == Alone());
+  CHECK(generation->route[1].peer == replica->peer());
+}
+
+TEST_CASE("a new session beside a dead peer begins without it", "[client][sockets]") {
+  auto a = Serve({0, 3}), b = Serve({3, 6}), dead = Serve({0, 6});
+  auto model = Connect({dead.get(), a.get(), b.get()});
+  dead.reset();
+  auto generation =
+      model->Generate(Prompt(), {.max_new_tokens = kTokens, .ignore_end_tokens = true},
+                      [](TokenId) { return true; });
+  INFO(generation.status().ToString());
+  REQUIRE(generation.ok());
+  CHECK(generation->tokens[0] == Alone());
+}
+
+TEST_CASE("errors on the way to a route say what is missing", "[client][sockets]") {
+  auto a = Serve({0, 2});
+  auto model = Connect({a.get()});
+  auto generation = model->Generate(Prompt(), {.max_new_tokens = 1}, [](TokenId) { return true; });
+  CHECK(generation.status().code() == absl::StatusCode::kUnavailable);
+  CHECK_THAT(std::string(generation.status().message()), ContainsSubstring("[2, 6)"));
+
+  auto wrong = DistributedModel::Load(
+      {.checkpoint = GoldenNamed("llama-untied").path, .peers = {a->address()}});
+  REQUIRE(wrong.ok());
+  const std::vector<TokenId> short_prompt = {1, 2};
+  generation =
+      (*wrong)->Generate(short_prompt, {.max_new_tokens = 1}, [](TokenId) { return true; });
+  CHECK(generation.status().code() == absl::StatusCode::kUnavailable);
+  INFO(generation.status().ToString());
+}
+
+}  // namespace
+}  // namespace fallow
