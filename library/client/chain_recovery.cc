@@ -83,12 +83,12 @@ void Chain::OnOpenDue() {
 
 void Chain::OnError(HopLink& hop, absl::Status status, const PeerId& about) {
   if (state_ == State::kIdle || state_ == State::kFailed) return;
-  const bool about_other =
-      !about.empty() && std::any_of(hops_.begin(), hops_.end(),
-                                    [&](const auto& each) { return each->peer() == about; });
   const std::string message(status.message());
-  if (about_other && about != hop.peer()) {
-    if (state_ == State::kOpening) return;  // the opening itself will show who is there
+  if (!about.empty() && about != hop.peer()) {
+    const bool in_route = std::any_of(hops_.begin(), hops_.end(),
+                                      [&](const auto& each) { return each->peer() == about; });
+    // While a route is being opened, that itself will show who is there.
+    if (!in_route || state_ == State::kOpening) return;
     in_doubt_ = true;
     return AskAll();
   }

@@ -16,6 +16,7 @@ void HopLink::Redial() {
 }
 
 void HopLink::Open(v1::Open open) {
+  asked_epoch_ = open.epoch();
   open.set_resume(holds_session_);
   holds_session_ = true;  // if it is not so, the hop answers Aborted
   v1::ControlUp message;
@@ -53,6 +54,7 @@ void HopLink::OnMessage(v1::ControlDown message) {
       return TakeBeat(message.beat());
     case v1::ControlDown::kError: {
       const v1::Error& error = message.error();
+      if (error.epoch() != 0 && error.epoch() < asked_epoch_) return;  // of a route that is no more
       PeerId about;
       if (error.about_peer().size() == about.bytes.size()) {
         std::copy(error.about_peer().begin(), error.about_peer().end(), about.bytes.begin());

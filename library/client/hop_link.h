@@ -75,6 +75,7 @@ class HopLink : private ControlClient::Handler {
 
   bool silent_ = false;
   bool holds_session_ = false;
+  std::uint32_t asked_epoch_ = 0;  // of the last Open
   std::uint32_t opened_epoch_ = 0;
   std::uint32_t started_epoch_ = 0;
   std::vector<HopState> states_;

@@ -41,9 +41,9 @@ class BlockSpan {
   // as the class says.
   //   hidden  [rows, hidden_size], dense; the runs' rows in order
   //   failed  [rows]; 1 for rows that are not finite (their sequences must be ended), else 0
-  // InvalidArgument if the span lacks a block, a run does not start at its sequence's end or exceeds
-  // its reservation, a sequence has two runs, or there are more than max_rows() rows or other than
-  // failed.size(); then no sequence has changed.
+  // InvalidArgument if the span lacks a block, a run does not start at its sequence's end or
+  // exceeds its reservation, a sequence has two runs, or there are more than max_rows() rows or
+  // other than failed.size(); then no sequence has changed.
   absl::Status Forward(std::span<const PassRun> runs, KvCache& cache, float* hidden,
                        std::span<std::uint8_t> failed, BlockRange blocks = {});
 

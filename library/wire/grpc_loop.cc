@@ -14,6 +14,8 @@ constexpr int kEventsInARow = 64;                                // before a tas
 constexpr absl::Duration kLinger = absl::Seconds(1);             // for what is only sending its end
 constexpr absl::Duration kCheckPeriod = absl::Milliseconds(10);  // while stopping
 
+thread_local const GrpcLoop* loop_of_this_thread = nullptr;
+
 gpr_timespec DeadlineAt(absl::Time time) {
   if (time == absl::InfiniteFuture()) {
     return gpr_inf_future(GPR_CLOCK_MONOTONIC);
@@ -94,6 +96,9 @@ void GrpcLoop::CancelOperations(bool also_finishing) {
 
 // The alarm may be set again only after its event was taken.
 void GrpcLoop::Wake() {
+  if (loop_of_this_thread == this) {
+    return;  // it is awake
+  }
   absl::MutexLock lock(&wake_mutex_);
   if (!wake_pending_ && !queue_closed_) {
     wake_pending_ = true;
@@ -123,6 +128,7 @@ void GrpcLoop::HandleReadyEvents() {
 }
 
 void GrpcLoop::Run() {
+  loop_of_this_thread = this;
   while (!stopping_) {
     HandleReadyEvents();
     if (std::optional<Task> task = tasks_.Next(Now())) {

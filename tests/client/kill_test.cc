@@ -70,6 +70,11 @@ void StrikeEveryStep(EndMode end_mode) {
         const auto& outcome = swarm.outcome();
         REQUIRE(Failure(swarm) == "");
         REQUIRE(outcome.tokens[0] == expected);
+        const std::vector<int> route = swarm.Route();
+        REQUIRE(route.size() == 3);
+        for (int other = 0; other < 3; ++other) {
+          if (other != hop) REQUIRE(route[other] == other);  // nobody healthy was replaced
+        }
         for (const Recovery& recovery : outcome.recoveries) {
           INFO(recovery.reason);
           REQUIRE((recovery.blamed.empty() || recovery.blamed == swarm.peer(hop)));
@@ -99,8 +104,8 @@ TEST_CASE("without a replica the error names the missing blocks", "[client][kill
   REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
   swarm.Kill(1);
   REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
-  CHECK_THAT(Failure(swarm), Catch::Matchers::StartsWith(
-                                 "UNAVAILABLE: route: nobody serves blocks [2, 4)"));
+  CHECK_THAT(Failure(swarm),
+             Catch::Matchers::StartsWith("UNAVAILABLE: route: nobody serves blocks [2, 4)"));
 }
 
 TEST_CASE("a hop without a replica that restarts takes the session up again", "[client][kill]") {

@@ -65,10 +65,14 @@ FALLOW_INLINE Places PlacesIn(Range positions, std::int64_t chunk_begin) {
           static_cast<int>(end > exact::kChunk ? exact::kChunk : end)};
 }
 
+FALLOW_INLINE Floats LaneNumbers() {
+  static constexpr float kNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return Load(kNumbers);
+}
+
 // A page's lanes: `x` where the place lies in `places`, else `other`.
 FALLOW_INLINE Floats Within(Places places, int page, Floats x, float other) {
-  static constexpr float kLane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Floats place = Load(kLane) + Broadcast(static_cast<float>(page * kPagePositions));
+  const Floats place = LaneNumbers() + Broadcast(static_cast<float>(page * kPagePositions));
   const Floats outside = Broadcast(other);
   x = IfLess(place, Broadcast(static_cast<float>(places.end)), x, outside);
   return IfLess(place, Broadcast(static_cast<float>(places.begin)), outside, x);
@@ -111,9 +115,8 @@ FALLOW_INLINE Floats Shape(const AttentionArgs& args, const Query& query, std::i
     score = cap * Tanh(score / cap);
   }
   if (args.slopes) {
-    static constexpr float kLane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const Floats first = Broadcast(static_cast<float>(position - query.position));
-    score = Fma(Broadcast(query.slope), first + Load(kLane), score);
+    score = Fma(Broadcast(query.slope), first + LaneNumbers(), score);
   }
   return score;
 }

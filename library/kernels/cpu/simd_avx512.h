@@ -23,7 +23,8 @@ namespace {
 struct Tiles {
   static constexpr int kSmallRows = 8;  // up to so many rows in one pass over the weights
   static constexpr int kSmallPanels = 2;
-  static constexpr int kOnePanelRows = 6;  // up to so many, one panel at a time streams best
+  static constexpr int kOnePanelRowsByte = 4;  // up to so many rows, one panel at a time
+  static constexpr int kOnePanelRowsNibble = 2;
   static constexpr int kOnePanelRowsFloat = 2;
   static constexpr int kPanels = 2;
   static constexpr int kRows = 6;

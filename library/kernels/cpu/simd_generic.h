@@ -12,7 +12,8 @@ namespace {
 struct Tiles {
   static constexpr int kSmallRows = 4;  // up to so many rows in one pass over the weights
   static constexpr int kSmallPanels = 1;
-  static constexpr int kOnePanelRows = 4;
+  static constexpr int kOnePanelRowsByte = 4;  // up to so many rows, one panel at a time
+  static constexpr int kOnePanelRowsNibble = 4;
   static constexpr int kOnePanelRowsFloat = 4;
   static constexpr int kPanels = 1;
   static constexpr int kRows = 2;

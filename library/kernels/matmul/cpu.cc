@@ -18,7 +18,8 @@ PanelRun PanelsFrom(const Panels& weight, std::int64_t panel) {
 // class's order: groups summed within segments, then the segments.
 template <WeightType kType>
 struct QuantisedProduct {
-  static constexpr int kOnePanelRows = Tiles::kOnePanelRows;
+  static constexpr int kOnePanelRows =
+      kType == WeightType::kQ8 ? Tiles::kOnePanelRowsByte : Tiles::kOnePanelRowsNibble;
   static constexpr int kPanels = Tiles::kPanels;
   static constexpr int kRows = Tiles::kRows;
 
@@ -117,8 +118,8 @@ void MultiplyPanels(const MatmulArgs& args, Range panels, std::int64_t row) {
 }
 
 // All of `panels` times rows [row, row + rows), rows <= kRows. One panel at a time is one stream of
-// memory, which the processor itself prefetches best; more rows need two panels, to load each
-// activation for both, and our own prefetch.
+// memory, which the processor itself prefetches best. More rows need two, with our own prefetch:
+// each activation is then loaded for both, from a cache that the weights keep sweeping clean.
 template <typename Product, bool kPrefetch, int kRows = Tiles::kSmallRows>
 void MultiplyFewRows(const MatmulArgs& args, Range panels, std::int64_t row, std::int64_t rows) {
   if constexpr (kRows > 1) {
