@@ -81,8 +81,8 @@ class AcceptorGate {
   int requests_ ABSL_GUARDED_BY(mutex_) = 0;  // and calls of the acceptor
 };
 
-// What a listener's calls need. Outlives them: the listener waits for its server, which waits for
-// its calls.
+// What a listener and its calls share. A call may last longer than the listener: until its last tag
+// is back, streams write to it.
 struct ServerParts {
   ServerParts(const GrpcListenOptions& options)
       : gate(*options.acceptor, options.identified),
@@ -93,6 +93,7 @@ struct ServerParts {
   GrpcLoop& control;
   GrpcLoop& data;
   v1::Peer::AsyncService service;
+  std::unique_ptr<grpc::Server> server;  // goes first; gRPC's calls point to it
 };
 
 // The server's side of a stream.
@@ -108,12 +109,12 @@ class ServerCall final : public GrpcCall<Out, In> {
     AcceptMethod accept;
   };
 
-  ServerCall(GrpcLoop& loop, ServerParts& parts, Methods methods)
-      : GrpcCall<Out, In>(loop), parts_(parts), methods_(methods) {}
+  ServerCall(GrpcLoop& loop, std::shared_ptr<ServerParts> parts, Methods methods)
+      : GrpcCall<Out, In>(loop), parts_(std::move(parts)), methods_(methods) {}
 
   // Waits for a call, and then for the next with another object.
-  static void Request(GrpcLoop& loop, ServerParts& parts, Methods methods) {
-    if (!parts.gate.BeginRequest()) {
+  static void Request(GrpcLoop& loop, std::shared_ptr<ServerParts> parts, Methods methods) {
+    if (!parts->gate.BeginRequest()) {
       return;
     }
     const auto call = std::make_shared<ServerCall>(loop, parts, methods);
@@ -121,7 +122,7 @@ class ServerCall final : public GrpcCall<Out, In> {
     call->BeginOperation();  // its way to the acceptor
     call->context_.emplace().AsyncNotifyWhenDone(end_tag(*call));
     call->rpc_.emplace(&*call->context_);
-    methods.request(parts, &*call->context_, &*call->rpc_, call->request_tag_.Begin(call));
+    methods.request(*parts, &*call->context_, &*call->rpc_, call->request_tag_.Begin(call));
   }
 
   void Finish(absl::Status status) override {
@@ -145,7 +146,7 @@ class ServerCall final : public GrpcCall<Out, In> {
     } else {
       end_tag_.Forget();  // gRPC does not send it
     }
-    parts_.gate.EndRequest();
+    parts_->gate.EndRequest();
   }
 
   void OnArrived() {
@@ -154,7 +155,7 @@ class ServerCall final : public GrpcCall<Out, In> {
     this->OpenReading();
     auto stream = std::make_unique<GrpcStream<Out, In>>(Self());
     const absl::Status status =
-        parts_.gate.Admit(*context_, [&](Acceptor& acceptor, const PeerId& remote) {
+        parts_->gate.Admit(*context_, [&](Acceptor& acceptor, const PeerId& remote) {
           (acceptor.*methods_.accept)(remote, std::move(stream));
         });
     if (!status.ok()) {
@@ -191,7 +192,7 @@ class ServerCall final : public GrpcCall<Out, In> {
     context_ = std::nullopt;
   }
 
-  ServerParts& parts_;
+  const std::shared_ptr<ServerParts> parts_;
   const Methods methods_;
   std::optional<grpc::ServerContext> context_;
   std::optional<Rpc> rpc_;
@@ -252,16 +253,15 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
 
 class GrpcListener final : public Listener {
  public:
-  GrpcListener(std::unique_ptr<ServerParts> parts, std::unique_ptr<grpc::Server> server,
-               std::string host_port)
-      : parts_(std::move(parts)), server_(std::move(server)), host_port_(std::move(host_port)) {
+  GrpcListener(std::shared_ptr<ServerParts> parts, std::string host_port)
+      : parts_(std::move(parts)), host_port_(std::move(host_port)) {
     RequestCalls();
   }
 
   // The server first, then what is left in its queues.
   ~GrpcListener() override {
     parts_->gate.Close();
-    server_->Shutdown(std::chrono::system_clock::now());
+    parts_->server->Shutdown(std::chrono::system_clock::now());
     parts_->gate.WaitForRequests();
   }
 
@@ -271,7 +271,7 @@ class GrpcListener final : public Listener {
   void RequestCalls() {
     InfoAnswer::Request(*parts_);
     ServerCall<v1::ControlDown, v1::ControlUp>::Request(
-        parts_->control, *parts_,
+        parts_->control, parts_,
         {.request =
              [](ServerParts& parts, auto* context, auto* rpc, void* tag) {
                parts.service.RequestControl(context, rpc, &parts.control.queue(),
@@ -279,7 +279,7 @@ class GrpcListener final : public Listener {
              },
          .accept = &Acceptor::OnControl});
     ServerCall<v1::Frame, v1::Frame>::Request(
-        parts_->data, *parts_,
+        parts_->data, parts_,
         {.request =
              [](ServerParts& parts, auto* context, auto* rpc, void* tag) {
                parts.service.RequestData(context, rpc, &parts.data.queue(),
@@ -288,8 +288,7 @@ class GrpcListener final : public Listener {
          .accept = &Acceptor::OnData});
   }
 
-  const std::unique_ptr<ServerParts> parts_;
-  const std::unique_ptr<grpc::Server> server_;
+  const std::shared_ptr<ServerParts> parts_;
   const std::string host_port_;
 };
 
@@ -318,16 +317,16 @@ absl::StatusOr<std::unique_ptr<Listener>> ListenOnGrpc(const GrpcListenOptions& 
   if (builder == nullptr) {
     return absl::FailedPreconditionError("this control loop has had a listener already");
   }
-  auto parts = std::make_unique<ServerParts>(options);
+  auto parts = std::make_shared<ServerParts>(options);
   int port = 0;
   SetConnectionArguments(*builder);
   builder->RegisterService(&parts->service);
   builder->AddListeningPort(options.listen, options.credentials, &port);
-  std::unique_ptr<grpc::Server> server = builder->BuildAndStart();
-  if (server == nullptr || port == 0) {
+  parts->server = builder->BuildAndStart();
+  if (parts->server == nullptr || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen));
   }
-  return std::make_unique<GrpcListener>(std::move(parts), std::move(server),
+  return std::make_unique<GrpcListener>(std::move(parts),
                                         absl::StrCat(options.listen.substr(0, colon), ":", port));
 }
 
