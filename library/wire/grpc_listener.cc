@@ -26,25 +26,25 @@ constexpr int kMaxStreamsOfConnection = 1024;
 using ControlCall = GrpcCall<v1::ControlDown, v1::ControlUp>;
 using DataCall = GrpcCall<v1::Frame, v1::Frame>;
 
-// What the requests for calls and their listener share: whether the acceptor may still be called.
-// The listener waits until all requests are back.
+// Counts a listener's calls, those that it only waits for too: the listener waits until they have
+// ended, because the server does not. Says whether the acceptor may still be called.
 class AcceptorGate {
  public:
   AcceptorGate(Acceptor& acceptor, bool identified)
       : acceptor_(acceptor), identified_(identified) {}
 
   // False if no more calls are wanted.
-  bool BeginRequest() {
+  bool BeginCall() {
     absl::MutexLock lock(&mutex_);
-    requests_ += closed_ ? 0 : 1;
+    calls_ += closed_ ? 0 : 1;
     return !closed_;
   }
-  void EndRequest() {
+  void EndCall() {
     absl::MutexLock lock(&mutex_);
-    --requests_;
+    --calls_;
   }
 
-  // Calls function(acceptor, remote), or says why not.
+  // Calls function(acceptor, remote), or says why not. Within a call.
   template <class Function>
   absl::Status Admit(const grpc::ServerContext& context, Function function) {
     PeerId remote;
@@ -56,10 +56,8 @@ class AcceptorGate {
       if (closed_) {
         return absl::UnavailableError("the peer stopped listening");
       }
-      ++requests_;
     }
     function(acceptor_, remote);
-    EndRequest();
     return absl::OkStatus();
   }
 
@@ -67,10 +65,10 @@ class AcceptorGate {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
   }
-  void WaitForRequests() {
+  void WaitForCalls() {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
-        +[](int* requests) { return *requests == 0; }, &requests_));
+        +[](int* calls) { return *calls == 0; }, &calls_));
   }
 
  private:
@@ -78,11 +76,10 @@ class AcceptorGate {
   const bool identified_;
   absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  int requests_ ABSL_GUARDED_BY(mutex_) = 0;  // and calls of the acceptor
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// What a listener and its calls share. A call may last longer than the listener: until its last tag
-// is back, streams write to it.
+// What a listener's calls need until they have ended.
 struct ServerParts {
   ServerParts(const GrpcListenOptions& options)
       : gate(*options.acceptor, options.identified),
@@ -93,7 +90,6 @@ struct ServerParts {
   GrpcLoop& control;
   GrpcLoop& data;
   v1::Peer::AsyncService service;
-  std::unique_ptr<grpc::Server> server;  // goes first; gRPC's calls point to it
 };
 
 // The server's side of a stream.
@@ -109,12 +105,12 @@ class ServerCall final : public GrpcCall<Out, In> {
     AcceptMethod accept;
   };
 
-  ServerCall(GrpcLoop& loop, std::shared_ptr<ServerParts> parts, Methods methods)
-      : GrpcCall<Out, In>(loop), parts_(std::move(parts)), methods_(methods) {}
+  ServerCall(GrpcLoop& loop, ServerParts& parts, Methods methods)
+      : GrpcCall<Out, In>(loop), parts_(parts), methods_(methods) {}
 
   // Waits for a call, and then for the next with another object.
-  static void Request(GrpcLoop& loop, std::shared_ptr<ServerParts> parts, Methods methods) {
-    if (!parts->gate.BeginRequest()) {
+  static void Request(GrpcLoop& loop, ServerParts& parts, Methods methods) {
+    if (!parts.gate.BeginCall()) {
       return;
     }
     const auto call = std::make_shared<ServerCall>(loop, parts, methods);
@@ -122,7 +118,7 @@ class ServerCall final : public GrpcCall<Out, In> {
     call->BeginOperation();  // its way to the acceptor
     call->context_.emplace().AsyncNotifyWhenDone(end_tag(*call));
     call->rpc_.emplace(&*call->context_);
-    methods.request(*parts, &*call->context_, &*call->rpc_, call->request_tag_.Begin(call));
+    methods.request(parts, &*call->context_, &*call->rpc_, call->request_tag_.Begin(call));
   }
 
   void Finish(absl::Status status) override {
@@ -145,8 +141,8 @@ class ServerCall final : public GrpcCall<Out, In> {
       this->loop().Post([self = Self()] { self->OnArrived(); });
     } else {
       end_tag_.Forget();  // gRPC does not send it
+      Destroy();
     }
-    parts_->gate.EndRequest();
   }
 
   void OnArrived() {
@@ -155,7 +151,7 @@ class ServerCall final : public GrpcCall<Out, In> {
     this->OpenReading();
     auto stream = std::make_unique<GrpcStream<Out, In>>(Self());
     const absl::Status status =
-        parts_->gate.Admit(*context_, [&](Acceptor& acceptor, const PeerId& remote) {
+        parts_.gate.Admit(*context_, [&](Acceptor& acceptor, const PeerId& remote) {
           (acceptor.*methods_.accept)(remote, std::move(stream));
         });
     if (!status.ok()) {
@@ -190,9 +186,10 @@ class ServerCall final : public GrpcCall<Out, In> {
   void Destroy() override {
     rpc_ = std::nullopt;
     context_ = std::nullopt;
+    parts_.gate.EndCall();
   }
 
-  const std::shared_ptr<ServerParts> parts_;
+  ServerParts& parts_;  // until Destroy
   const Methods methods_;
   std::optional<grpc::ServerContext> context_;
   std::optional<Rpc> rpc_;
@@ -201,13 +198,19 @@ class ServerCall final : public GrpcCall<Out, In> {
   GrpcTag<ServerCall> end_tag_{&ServerCall::OnEnd};
 };
 
+// Ends a call when it goes.
+struct EndOfCall {
+  ~EndOfCall() { gate.EndCall(); }
+  AcceptorGate& gate;
+};
+
 // One question and the answer, on the control loop.
 class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_this<InfoAnswer> {
  public:
   explicit InfoAnswer(ServerParts& parts) : parts_(parts) {}
 
   static void Request(ServerParts& parts) {
-    if (!parts.gate.BeginRequest()) {
+    if (!parts.gate.BeginCall()) {
       return;
     }
     const auto call = std::make_shared<InfoAnswer>(parts);
@@ -225,7 +228,6 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
       parts_.control.Add(*this);
       Answer();
     }
-    parts_.gate.EndRequest();
   }
 
   void Answer() {
@@ -244,6 +246,7 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
   void OnAnswered(bool /*ok*/) { parts_.control.Remove(*this); }
 
   ServerParts& parts_;
+  const EndOfCall end_{parts_.gate};  // before gRPC's objects, to go after them
   grpc::ServerContext context_;
   v1::InfoRequest request_;
   grpc::ServerAsyncResponseWriter<v1::InfoReply> responder_{&context_};
@@ -253,16 +256,17 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
 
 class GrpcListener final : public Listener {
  public:
-  GrpcListener(std::shared_ptr<ServerParts> parts, std::string host_port)
-      : parts_(std::move(parts)), host_port_(std::move(host_port)) {
+  GrpcListener(std::unique_ptr<ServerParts> parts, std::unique_ptr<grpc::Server> server,
+               std::string host_port)
+      : parts_(std::move(parts)), server_(std::move(server)), host_port_(std::move(host_port)) {
     RequestCalls();
   }
 
   // The server first, then what is left in its queues.
   ~GrpcListener() override {
     parts_->gate.Close();
-    parts_->server->Shutdown(std::chrono::system_clock::now());
-    parts_->gate.WaitForRequests();
+    server_->Shutdown(std::chrono::system_clock::now());
+    parts_->gate.WaitForCalls();
   }
 
   std::string host_port() const override { return host_port_; }
@@ -271,7 +275,7 @@ class GrpcListener final : public Listener {
   void RequestCalls() {
     InfoAnswer::Request(*parts_);
     ServerCall<v1::ControlDown, v1::ControlUp>::Request(
-        parts_->control, parts_,
+        parts_->control, *parts_,
         {.request =
              [](ServerParts& parts, auto* context, auto* rpc, void* tag) {
                parts.service.RequestControl(context, rpc, &parts.control.queue(),
@@ -279,7 +283,7 @@ class GrpcListener final : public Listener {
              },
          .accept = &Acceptor::OnControl});
     ServerCall<v1::Frame, v1::Frame>::Request(
-        parts_->data, parts_,
+        parts_->data, *parts_,
         {.request =
              [](ServerParts& parts, auto* context, auto* rpc, void* tag) {
                parts.service.RequestData(context, rpc, &parts.data.queue(),
@@ -288,7 +292,8 @@ class GrpcListener final : public Listener {
          .accept = &Acceptor::OnData});
   }
 
-  const std::shared_ptr<ServerParts> parts_;
+  const std::unique_ptr<ServerParts> parts_;
+  const std::unique_ptr<grpc::Server> server_;
   const std::string host_port_;
 };
 
@@ -317,16 +322,16 @@ absl::StatusOr<std::unique_ptr<Listener>> ListenOnGrpc(const GrpcListenOptions& 
   if (builder == nullptr) {
     return absl::FailedPreconditionError("this control loop has had a listener already");
   }
-  auto parts = std::make_shared<ServerParts>(options);
+  auto parts = std::make_unique<ServerParts>(options);
   int port = 0;
   SetConnectionArguments(*builder);
   builder->RegisterService(&parts->service);
   builder->AddListeningPort(options.listen, options.credentials, &port);
-  parts->server = builder->BuildAndStart();
-  if (parts->server == nullptr || port == 0) {
+  std::unique_ptr<grpc::Server> server = builder->BuildAndStart();
+  if (server == nullptr || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen));
   }
-  return std::make_unique<GrpcListener>(std::move(parts),
+  return std::make_unique<GrpcListener>(std::move(parts), std::move(server),
                                         absl::StrCat(options.listen.substr(0, colon), ":", port));
 }
 
