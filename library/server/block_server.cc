@@ -54,13 +54,12 @@ void BlockServer::Stop(absl::Duration deadline) {
   if (!impl_->guard.Check("server").ok()) return;
   absl::MutexLock lock(&impl_->stopping);
   if (impl_->stopped.HasBeenNotified()) return;
+  absl::Notification emptied;
   if (deadline > absl::ZeroDuration()) {
-    absl::Notification emptied;
     impl_->server->Drain(deadline, [&emptied] { emptied.Notify(); });
     emptied.WaitForNotificationWithTimeout(deadline);
-    impl_->server->Halt();  // `emptied` is not used any more
   }
-  impl_->server->Halt();
+  impl_->server->Halt();  // `emptied` is not used afterwards
   impl_->stopped.Notify();
 }
 

@@ -41,10 +41,7 @@ void ControlLink::Finish(absl::Status status) {
     if (std::exchange(self->finished_, true)) return;
     self->stream_->SetReading(false);
     self->stream_->Finish(status);
-    // Until the client has read it, or takes too long.
-    self->desk_.control_.After(self->desk_.options_.limits.handshake, [weak = std::weak_ptr(self)] {
-      if (const auto link = weak.lock()) link->desk_.Drop(link);
-    });
+    self->desk_.Drop(self);
   });
 }
 
@@ -107,7 +104,8 @@ v1::InfoReply ControlDesk::Info() const {
   v1::InfoReply info = options_.info;
   info.set_free_kv_tokens(
       std::max<std::int64_t>(0, options_.kv_tokens - counters_.kv_tokens_reserved));
-  info.set_free_sessions(std::max(0, options_.limits.max_sessions - counters_.sessions));
+  const int free_sessions = std::max(0, options_.limits.max_sessions - counters_.sessions);
+  info.set_free_sessions(counters_.draining ? 0 : free_sessions);
   info.set_queued_rows(static_cast<std::uint32_t>(counters_.queued_rows));
   return info;
 }

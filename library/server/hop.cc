@@ -8,8 +8,9 @@
 namespace fallow {
 namespace {
 
-// A session's client, its previous hop, and one each whose end is not noticed yet.
-constexpr std::size_t kMaxInbound = 4;
+// Data streams that one peer may have to a session, in each direction: those that broke may not
+// have been noticed yet.
+constexpr int kMaxInboundOfPeer = 4;
 
 }  // namespace
 
@@ -80,21 +81,29 @@ void Hop::Admit(Inbound& inbound, HostedSession& session) {
   session.inbound.push_back(&inbound);
   if (inbound.receives()) session.relay.UseStream(&inbound.stream());
   inbound.Admit();
-  if (session.inbound.size() > kMaxInbound) {
-    Drop(*session.inbound.front(), absl::AbortedError("data: a later stream took its place"));
+  const auto alike = [&](const Inbound* other) {
+    return other->remote() == inbound.remote() && other->receives() == inbound.receives();
+  };
+  const auto& all = session.inbound;
+  if (std::count_if(all.begin(), all.end(), alike) > kMaxInboundOfPeer) {
+    Drop(**std::find_if(all.begin(), all.end(), alike),
+         absl::AbortedError("data: a later stream took its place"));
   }
   if (inbound.receives()) OnOutputs(session);
 }
 
-// After a session was reopened: streams that its new route does not name must go, unless it names
-// them again soon.
+// It is not listened to any more, unless it is admitted again soon.
+void Hop::Expel(Inbound& inbound) {
+  Detach(inbound);
+  inbound.Expel();
+  AwaitAdmission(inbound);
+}
+
+// After a session was opened or reopened: the streams that its route names may speak.
 void Hop::ReviewInbound(HostedSession& session) {
   const std::vector<Inbound*> before = session.inbound;
   for (Inbound* inbound : before) {
-    if (MaySpeak(*inbound, session)) continue;
-    Detach(*inbound);
-    inbound->Expel();
-    AwaitAdmission(*inbound);
+    if (!MaySpeak(*inbound, session)) Expel(*inbound);
   }
   for (const auto& inbound : inbound_) {
     if (inbound->waits() && inbound->session() == session.id()) OnHello(*inbound);
@@ -108,20 +117,17 @@ void Hop::Detach(Inbound& inbound) {
   if (session->relay.stream() == &inbound.stream()) session->relay.UseStream(nullptr);
 }
 
-// Kept until the other side has read the status, or takes too long.
 void Hop::Drop(Inbound& inbound, const absl::Status& status) {
-  Detach(inbound);
   inbound.Finish(status);
-  data_.After(options_.limits.handshake, [this, number = inbound.number()] { Erase(number); });
+  OnInboundEnded(inbound);
 }
 
+// It may be the caller, so it goes a little later.
 void Hop::OnInboundEnded(Inbound& inbound) {
   Detach(inbound);
-  data_.Post([this, number = inbound.number()] { Erase(number); });
-}
-
-void Hop::Erase(std::uint64_t number) {
-  std::erase_if(inbound_, [&](const auto& each) { return each->number() == number; });
+  data_.Post([this, number = inbound.number()] {
+    std::erase_if(inbound_, [&](const auto& each) { return each->number() == number; });
+  });
 }
 
 HopSession::Verdict Hop::OnStep(Inbound& inbound, const v1::Step& step) {
@@ -200,7 +206,7 @@ void Hop::CountSessions() {
 }
 
 void Hop::Drain(absl::Duration deadline, std::function<void()> emptied) {
-  draining_ = true;
+  counters_.draining = true;
   if (sessions_.empty()) return emptied();
   emptied_ = std::move(emptied);
   v1::ControlDown message;

@@ -85,9 +85,9 @@ class Hop : public Acceptor,
   bool MaySpeak(const Inbound& inbound, const HostedSession& session) const;
   void AwaitAdmission(Inbound& inbound);
   void Admit(Inbound& inbound, HostedSession& session);
+  void Expel(Inbound& inbound);
   void Detach(Inbound& inbound);
   void Drop(Inbound& inbound, const absl::Status& status);
-  void Erase(std::uint64_t number);
   void ReviewInbound(HostedSession& session);
   void RetryInbound(HostedSession& session);
 
@@ -111,7 +111,6 @@ class Hop : public Acceptor,
   Scheduler scheduler_;
   std::uint64_t last_inbound_ = 0;
   bool stopped_ = false;
-  bool draining_ = false;
   std::function<void()> emptied_;
 };
 

@@ -64,6 +64,8 @@ absl::StatusOr<HostedSession*> Hop::OpenSession(const OpenRequest& request,
   HostedSession* session = Find(request.session);
   if (session != nullptr && !request.resume) {
     if (session->link == link) desk_.Release(std::exchange(session->link, nullptr));
+    while (!session->inbound.empty())
+      Expel(*session->inbound.back());  // maybe meant for the new one
     Remove(*session, absl::AbortedError("the session was opened anew"));
   }
   if (options_.gate) {
@@ -90,7 +92,7 @@ absl::Status Hop::CheckClient(const OpenRequest& request, const PeerId& client) 
   const HostedSession* session = Find(request.session);
   if (session == nullptr) {
     if (request.resume) return absl::AbortedError("open: the session is not held here");
-    if (draining_) return absl::UnavailableError("open: this hop is about to stop");
+    if (counters_.draining) return absl::UnavailableError("open: this hop is about to stop");
     return absl::OkStatus();
   }
   const bool owns = client.empty() ? SameSecret(request.secret, session->state->request().secret)

@@ -100,7 +100,7 @@ absl::Status CheckSize(const v1::Open& open, const ServedModel& model, const Hop
                                                    " positions a sequence, allowed 1 to ",
                                                    model.spec.max_positions));
   }
-  if (static_cast<int>(open.hop()) >= open.route_size() || open.route_size() > 0xffff) {
+  if (open.hop() >= static_cast<std::uint32_t>(open.route_size())) {
     return absl::InvalidArgumentError(
         absl::StrCat("open: hop ", open.hop(), " of a route of ", open.route_size()));
   }

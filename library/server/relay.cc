@@ -62,6 +62,7 @@ v1::Step Relay::NewStep() {
   v1::Step step;
   step.set_step_no(++last_step_);
   step.set_epoch(session_.epoch());
+  used_epoch_ = session_.epoch();
   return step;
 }
 
@@ -132,6 +133,12 @@ void Relay::OnClosed(absl::Status status) {
   const bool was_connected = connected_;
   Disconnect();
   if (!was_connected && ++address_ < next_.addresses.size()) return Dial();
+  // A stream that broke before this epoch used it has lost nothing that anybody waits for.
+  const std::uint32_t epoch = session_.epoch();
+  if (was_connected && used_epoch_ != epoch && std::exchange(redialled_epoch_, epoch) != epoch) {
+    address_ = 0;
+    return Dial();
+  }
   listener_.OnRelayFailed(absl::UnavailableError(absl::StrCat(
                               "relay: next hop ", next_.peer.ShortString(), ": ",
                               status.ok() ? "ended the stream" : std::string(status.message()))),

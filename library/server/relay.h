@@ -30,7 +30,7 @@ class Relay : private DataStream::Handler {
   ~Relay() override;
 
   // Opens a stream to the route's next hop, or keeps the one there is. Its addresses are tried in
-  // turn.
+  // turn, and once more if the stream breaks before an epoch has used it.
   void Connect();
 
   // A new epoch has begun on the same route.
@@ -77,6 +77,8 @@ class Relay : private DataStream::Handler {
   std::vector<IdRow> early_ids_;  // sampled before the stream was connected
   DataStream* out_ = nullptr;     // dialled_, or the owner's
   std::uint64_t last_step_ = 0;
+  std::uint32_t used_epoch_ = 0;       // that last sent a step
+  std::uint32_t redialled_epoch_ = 0;  // that last dialled a stream anew
 };
 
 }  // namespace fallow

@@ -26,25 +26,25 @@ constexpr int kMaxStreamsOfConnection = 1024;
 using ControlCall = GrpcCall<v1::ControlDown, v1::ControlUp>;
 using DataCall = GrpcCall<v1::Frame, v1::Frame>;
 
-// What the requests for calls and their listener share: whether the acceptor may still be called.
-// The listener waits until all requests are back.
+// Counts a listener's calls, those that it only waits for too: the listener waits until they have
+// ended, because the server does not. Says whether the acceptor may still be called.
 class AcceptorGate {
  public:
   AcceptorGate(Acceptor& acceptor, bool identified)
       : acceptor_(acceptor), identified_(identified) {}
 
   // False if no more calls are wanted.
-  bool BeginRequest() {
+  bool BeginCall() {
     absl::MutexLock lock(&mutex_);
-    requests_ += closed_ ? 0 : 1;
+    calls_ += closed_ ? 0 : 1;
     return !closed_;
   }
-  void EndRequest() {
+  void EndCall() {
     absl::MutexLock lock(&mutex_);
-    --requests_;
+    --calls_;
   }
 
-  // Calls function(acceptor, remote), or says why not.
+  // Calls function(acceptor, remote), or says why not. Within a call.
   template <class Function>
   absl::Status Admit(const grpc::ServerContext& context, Function function) {
     PeerId remote;
@@ -56,10 +56,8 @@ class AcceptorGate {
       if (closed_) {
         return absl::UnavailableError("the peer stopped listening");
       }
-      ++requests_;
     }
     function(acceptor_, remote);
-    EndRequest();
     return absl::OkStatus();
   }
 
@@ -67,10 +65,10 @@ class AcceptorGate {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
   }
-  void WaitForRequests() {
+  void WaitForCalls() {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
-        +[](int* requests) { return *requests == 0; }, &requests_));
+        +[](int* calls) { return *calls == 0; }, &calls_));
   }
 
  private:
@@ -78,11 +76,10 @@ class AcceptorGate {
   const bool identified_;
   absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  int requests_ ABSL_GUARDED_BY(mutex_) = 0;  // and calls of the acceptor
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// What a listener's calls need. Outlives them: the listener waits for its server, which waits for
-// its calls.
+// What a listener's calls need until they have ended.
 struct ServerParts {
   ServerParts(const GrpcListenOptions& options)
       : gate(*options.acceptor, options.identified),
@@ -113,7 +110,7 @@ class ServerCall final : public GrpcCall<Out, In> {
 
   // Waits for a call, and then for the next with another object.
   static void Request(GrpcLoop& loop, ServerParts& parts, Methods methods) {
-    if (!parts.gate.BeginRequest()) {
+    if (!parts.gate.BeginCall()) {
       return;
     }
     const auto call = std::make_shared<ServerCall>(loop, parts, methods);
@@ -144,8 +141,8 @@ class ServerCall final : public GrpcCall<Out, In> {
       this->loop().Post([self = Self()] { self->OnArrived(); });
     } else {
       end_tag_.Forget();  // gRPC does not send it
+      Destroy();
     }
-    parts_.gate.EndRequest();
   }
 
   void OnArrived() {
@@ -189,9 +186,10 @@ class ServerCall final : public GrpcCall<Out, In> {
   void Destroy() override {
     rpc_ = std::nullopt;
     context_ = std::nullopt;
+    parts_.gate.EndCall();
   }
 
-  ServerParts& parts_;
+  ServerParts& parts_;  // until Destroy
   const Methods methods_;
   std::optional<grpc::ServerContext> context_;
   std::optional<Rpc> rpc_;
@@ -200,13 +198,19 @@ class ServerCall final : public GrpcCall<Out, In> {
   GrpcTag<ServerCall> end_tag_{&ServerCall::OnEnd};
 };
 
+// Ends a call when it goes.
+struct EndOfCall {
+  ~EndOfCall() { gate.EndCall(); }
+  AcceptorGate& gate;
+};
+
 // One question and the answer, on the control loop.
 class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_this<InfoAnswer> {
  public:
   explicit InfoAnswer(ServerParts& parts) : parts_(parts) {}
 
   static void Request(ServerParts& parts) {
-    if (!parts.gate.BeginRequest()) {
+    if (!parts.gate.BeginCall()) {
       return;
     }
     const auto call = std::make_shared<InfoAnswer>(parts);
@@ -224,7 +228,6 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
       parts_.control.Add(*this);
       Answer();
     }
-    parts_.gate.EndRequest();
   }
 
   void Answer() {
@@ -243,6 +246,7 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
   void OnAnswered(bool /*ok*/) { parts_.control.Remove(*this); }
 
   ServerParts& parts_;
+  const EndOfCall end_{parts_.gate};  // before gRPC's objects, to go after them
   grpc::ServerContext context_;
   v1::InfoRequest request_;
   grpc::ServerAsyncResponseWriter<v1::InfoReply> responder_{&context_};
@@ -262,7 +266,7 @@ class GrpcListener final : public Listener {
   ~GrpcListener() override {
     parts_->gate.Close();
     server_->Shutdown(std::chrono::system_clock::now());
-    parts_->gate.WaitForRequests();
+    parts_->gate.WaitForCalls();
   }
 
   std::string host_port() const override { return host_port_; }

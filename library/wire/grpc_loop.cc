@@ -102,7 +102,7 @@ void GrpcLoop::Wake() {
   absl::MutexLock lock(&wake_mutex_);
   if (!wake_pending_ && !queue_closed_) {
     wake_pending_ = true;
-    wake_alarm_.Set(queue_.get(), gpr_now(GPR_CLOCK_MONOTONIC),
+    wake_alarm_.Set(queue_.get(), gpr_time_0(GPR_CLOCK_MONOTONIC),
                     static_cast<GrpcEvent*>(&wake_event_));
   }
 }
@@ -134,7 +134,9 @@ void GrpcLoop::Run() {
     if (std::optional<Task> task = tasks_.Next(Now())) {
       (*std::move(task))();
     } else {
-      HandleEvent(tasks_.PrepareToSleep());
+      const absl::Time until = tasks_.PrepareToSleep();
+      // The event that stops us may have been among the ready ones.
+      HandleEvent(stopping_ ? absl::InfinitePast() : until);
     }
   }
   tasks_.Stop();

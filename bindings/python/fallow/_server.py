@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,7 @@ class BlockServer:
                 "idle_timeout": idle_timeout,
             }
         )
+        self._stopping = threading.Lock()
         _lifetime.close_at_exit(self)
 
     @property
@@ -119,8 +121,9 @@ class BlockServer:
 
     def stop(self, deadline: float = 5.0) -> None:
         """Tells sessions to move away, waits until they have or `deadline` seconds have passed, then
-        stops."""
-        self._server.stop(deadline)
+        stops. A second call awaits the first."""
+        with self._stopping:
+            self._server.stop(deadline)
 
     def close(self) -> None:
         """stop() with its usual deadline."""
