@@ -133,7 +133,7 @@ void GrpcLoop::Run() {
     HandleReadyEvents();
     if (std::optional<Task> task = tasks_.Next(Now())) {
       (*std::move(task))();
-    } else {
+    } else if (!stopping_) {  // the event that woke us to stop may be handled already
       HandleEvent(tasks_.PrepareToSleep());
     }
   }
