@@ -130,7 +130,16 @@ void Hop::OnInboundEnded(Inbound& inbound) {
   });
 }
 
+// Any honest step is smaller than this: so much may be held back for each stream.
+std::size_t Hop::max_step_bytes() const {
+  return kMaxStepBytes + options_.model.row_bytes() + (256 << 10);
+}
+
 HopSession::Verdict Hop::OnStep(Inbound& inbound, const v1::Step& step) {
+  if (step.ByteSizeLong() > max_step_bytes()) {
+    OnInboundBroke(inbound, absl::InvalidArgumentError("step: too large"));
+    return HopSession::Verdict::kDrop;
+  }
   HostedSession* session = Find(inbound.session());
   if (session == nullptr) return HopSession::Verdict::kDrop;
   const HopSession::Verdict verdict = session->state->Judge(step.epoch());

@@ -82,6 +82,7 @@ class Hop : public Acceptor,
   void OnInboundBroke(Inbound& inbound, const absl::Status& status) override;
   void OnInboundEnded(Inbound& inbound) override;
   void OnInboundDrained(Inbound& inbound) override;
+  std::size_t max_step_bytes() const;
   bool MaySpeak(const Inbound& inbound, const HostedSession& session) const;
   void AwaitAdmission(Inbound& inbound);
   void Admit(Inbound& inbound, HostedSession& session);

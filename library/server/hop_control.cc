@@ -64,8 +64,8 @@ absl::StatusOr<HostedSession*> Hop::OpenSession(const OpenRequest& request,
   HostedSession* session = Find(request.session);
   if (session != nullptr && !request.resume) {
     if (session->link == link) desk_.Release(std::exchange(session->link, nullptr));
-    while (!session->inbound.empty())
-      Expel(*session->inbound.back());  // maybe meant for the new one
+    // Its data streams may be meant for the new one.
+    while (!session->inbound.empty()) Expel(*session->inbound.back());
     Remove(*session, absl::AbortedError("the session was opened anew"));
   }
   if (options_.gate) {
@@ -82,9 +82,9 @@ absl::StatusOr<HostedSession*> Hop::OpenSession(const OpenRequest& request,
     if (!room.ok()) return room;
     return session;
   }
-  if (room.ok()) return CreateSession(request, client);
-  if (options_.gate) options_.gate->Ended(request.session);
-  return room;
+  auto created = room.ok() ? CreateSession(request, client) : absl::StatusOr<HostedSession*>(room);
+  if (!created.ok() && options_.gate) options_.gate->Ended(request.session);
+  return created;
 }
 
 // May this client open, resume or replace this session?

@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <functional>
+#include <string>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -157,6 +160,30 @@ TEST_CASE("an instruction set that is not there is refused", "[server][threads]"
       StartLocalServer(TinyModel(), NumberedPeer(1), network.Attach(NumberedPeer(1)));
   unsetenv("FALLOW_ISA");
   CHECK(server.status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("a server on a socket keeps its identity, and its port to itself", "[server][sockets]") {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("fallow-server-" + std::to_string(getpid()));
+  std::filesystem::create_directory(folder);
+  BlockServer::Options options = TinyModel();
+  options.identity = (folder / "key").string();
+  options.listen = "127.0.0.1:0";
+  options.announce = "localhost";
+  auto server = BlockServer::Start(options).value();
+  const PeerAddress address = PeerAddress::Parse(server->address()).value();
+  CHECK(address.host == "localhost");
+  CHECK(address.port > 0);
+  CHECK(address.peer == server->peer());
+
+  BlockServer::Options second = TinyModel();
+  second.listen = "127.0.0.1:" + std::to_string(address.port);
+  CHECK(BlockServer::Start(second).status().code() == absl::StatusCode::kUnavailable);
+  server->Stop();
+  server = BlockServer::Start(options).value();
+  CHECK(server->peer() == address.peer);
+  server.reset();
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("in a forked child a server is left alone", "[server][threads]") {

@@ -341,6 +341,11 @@ TEST_CASE("a bad step is blamed on its sender and stops the session", "[server][
          step.mutable_runs(0)->set_count(40);
          step.set_rows(std::string(200 * row, '\0'));
        }},
+      {"huge, and of a later epoch",
+       [](v1::Step& step) {
+         step.set_epoch(9);
+         step.set_rows(std::string(1 << 20, '\0'));
+       }},
       {"beyond the reservation", [](v1::Step& step) { step.mutable_runs(0)->set_count(65); }},
       {"a count that overflows",
        [](v1::Step& step) { step.mutable_runs(0)->set_count(0xffffffff); }},

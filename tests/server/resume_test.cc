@@ -1,4 +1,6 @@
 // Sessions that lose their client or a hop, and go on.
+#include <utility>
+
 #include "catch2/catch_test_macros.hpp"
 #include "tests/model/golden_files.h"
 #include "tests/server/swarm_kit.h"
@@ -180,6 +182,28 @@ TEST_CASE("a hop that cannot reach the next says whom it blames", "[server][resu
   const PeerId& dead = ring.hops[2]->peer();
   CHECK(error->about_peer() == std::string(dead.bytes.begin(), dead.bytes.end()));
   CHECK(ring.client.control(0).error() == nullptr);
+}
+
+TEST_CASE("a link between hops that breaks before it was used is dialled again",
+          "[server][resume]") {
+  Swarm swarm;
+  Ring ring(swarm);
+  ring.client.OpenAll(/*resume=*/true);
+  swarm.Settle();
+  for (const auto& [a, b] : {std::pair(0, 1), std::pair(1, 2), std::pair(2, 0)}) {
+    swarm.network.BreakStreams(ring.hops[a]->peer(), ring.hops[b]->peer());
+    swarm.Settle();
+  }
+  ring.client.Begin({{.ids = Known(5), .keep = kGreedyPrompt + 4}}, 3);
+  swarm.Settle();
+  CHECK(ring.client.tokens() == Expected(5, 8));
+  for (const std::size_t hop : {0, 1, 2}) CHECK(ring.client.control(hop).error() == nullptr);
+  SECTION("but what breaks in use is reported") {
+    swarm.network.BreakStreams(ring.hops[0]->peer(), ring.hops[1]->peer());
+    swarm.Settle();
+    CHECK(ring.client.control(0).error_code() == absl::StatusCode::kUnavailable);
+    CHECK(ring.client.control(1).error() == nullptr);
+  }
 }
 
 TEST_CASE("a data stream may come before its session", "[server][resume]") {
