@@ -263,8 +263,11 @@ void Chain::OnStep(const v1::Step& step) {
   std::string_view rows = step.rows();
   for (const v1::Run& run : step.runs()) {
     const std::size_t bytes = options_.feed.row_bytes * run.count();
-    const bool known = run.sequence() < sequences_.size();
-    if (!known || bytes > rows.size() || run.position() != sequences_[run.sequence()].turn.wanted) {
+    const SequenceTurn* turn =
+        run.sequence() < sequences_.size() ? &sequences_[run.sequence()].turn : nullptr;
+    if (turn == nullptr || run.count() == 0 || bytes > rows.size() ||
+        run.position() != turn->wanted ||
+        std::int64_t{run.position()} + run.count() > std::ssize(turn->ids)) {
       return Replace(*hops_.back(), "returned rows that were not asked for", /*at_fault=*/true);
     }
     Sequence& sequence = sequences_[run.sequence()];

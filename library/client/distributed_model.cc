@@ -3,15 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
-#include "base/platform/fork.h"
 #include "base/status_macros.h"
 #include "client/conversation.h"
 #include "client/model_state.h"
 #include "client/session_state.h"
-#include "model/sampler.h"
 
 namespace fallow {
 

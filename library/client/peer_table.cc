@@ -11,6 +11,7 @@ namespace {
 
 constexpr absl::Duration kFresh = absl::Seconds(5);
 constexpr absl::Duration kGrace = absl::Milliseconds(150);  // for the rest, once a route is covered
+constexpr std::uint32_t kMostQueuedRows = 1 << 20;          // a larger claim says no more
 constexpr absl::Duration kBlameLasts = absl::Seconds(30);
 
 // Checked: sizes and ranges are as the protocol says.
@@ -38,7 +39,7 @@ absl::StatusOr<PeerView> ToView(const PeerAddress& address, const v1::InfoReply&
                   .block_digests = {info.block_digests().begin(), info.block_digests().end()},
                   .ends_digest = info.ends_digest(),
                   .round_trip = round_trip,
-                  .queued_rows = static_cast<int>(info.queued_rows()),
+                  .queued_rows = static_cast<int>(std::min(info.queued_rows(), kMostQueuedRows)),
                   .free_sessions = static_cast<int>(info.free_sessions()),
                   .free_kv_tokens = static_cast<std::int64_t>(info.free_kv_tokens())};
 }
