@@ -96,9 +96,11 @@ void Dequantize(StoredType type, std::span<const std::uint8_t> bytes, std::int64
     case StoredType::kF32:
       return DequantizeNumbers<float>(data, elements, out, [](float x) { return x; });
     case StoredType::kF16:
-      return DequantizeNumbers<std::uint16_t>(data, elements, out, FloatFromFp16);
+      return DequantizeNumbers<std::uint16_t>(
+          data, elements, out, [](std::uint16_t bits) { return FloatFromFp16(bits); });
     case StoredType::kBF16:
-      return DequantizeNumbers<std::uint16_t>(data, elements, out, FloatFromBf16);
+      return DequantizeNumbers<std::uint16_t>(
+          data, elements, out, [](std::uint16_t bits) { return FloatFromBf16(bits); });
     case StoredType::kI64:
       return DequantizeNumbers<std::int64_t>(data, elements, out,
                                              [](std::int64_t x) { return static_cast<float>(x); });

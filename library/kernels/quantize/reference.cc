@@ -62,7 +62,7 @@ void ToActivations(const ActivationsArgs& args, Range rows) {
         std::copy_n(x, args.n, args.out.values + at);
         break;
       case Arithmetic::kBf16:
-        std::transform(x, x + args.n, args.out.bf16 + at, Bf16FromFloat);
+        std::transform(x, x + args.n, args.out.bf16 + at, [](float v) { return Bf16FromFloat(v); });
         break;
       case Arithmetic::kExact:
         for (std::int64_t i = 0; i < args.n; i += kGroup) {
