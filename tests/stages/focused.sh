@@ -1,0 +1,37 @@
+# The stages that answer one question each: tests of the dev build by tag, then the real model.
+
+# The test cases of the dev build that carry a tag; at least one must.
+run_tagged() {
+  cmake --preset dev
+  cmake --build --preset dev
+  local program found=0
+  for program in build/dev/tests/*/fallow_*_tests; do
+    [[ -n $("$program" --list-tests "[$1]" --verbosity quiet) ]] || continue
+    found=1
+    "$program" "[$1]" --durations yes
+  done
+  ((found)) || { echo "no test has the tag [$1]"; return 1; }
+}
+
+# With --live the reference is made anew by torch and transformers, and the committed one not read.
+stage_hf() {
+  local model reference=tests/hf
+  model=$(bash examples/fetch_model.sh)
+  run_tagged hf
+  if ((live)); then
+    reference=build/hf
+    make_hf_venv
+    mkdir -p "$reference"
+    build/hf-venv/bin/python tests/hf/make_reference.py --output "$reference" "$model"
+  fi
+  build/dev/tests/hf/hf_check "$model" "$reference/smollm2.safetensors"
+}
+
+make_hf_venv() {
+  local wanted=(torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate)
+  [[ -x build/hf-venv/bin/python ]] || python3 -m venv build/hf-venv
+  build/hf-venv/bin/pip install --quiet "${wanted[@]}"
+}
+
+stage_identity() { run_tagged identity; }
+stage_kill() { run_tagged kill; }
