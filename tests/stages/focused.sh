@@ -34,4 +34,12 @@ make_hf_venv() {
 }
 
 stage_identity() { run_tagged identity; }
-stage_kill() { run_tagged kill; }
+
+# A simulated swarm at every step, then processes of `fallow serve`, whose pauses are printed.
+stage_kill() {
+  local model
+  model=$(bash examples/fetch_model.sh)
+  run_tagged kill
+  install_package
+  build/venv/bin/python tests/kill/real_processes.py "$model" build/logs/kill-servers.log
+}
