@@ -33,7 +33,11 @@ make_hf_venv() {
   build/hf-venv/bin/pip install --quiet "${wanted[@]}"
 }
 
-stage_identity() { run_tagged identity; }
+stage_identity() {
+  FALLOW_TEST_MODEL=$(bash examples/fetch_model.sh)
+  export FALLOW_TEST_MODEL
+  run_tagged identity
+}
 
 # A simulated swarm at every step, then processes of `fallow serve`, whose pauses are printed.
 stage_kill() {
