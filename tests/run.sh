@@ -33,6 +33,7 @@ TEXT
 }
 
 # Runs one stage in a shell of its own. A lone stage is watched, of several only failures are shown.
+# Not to be called in a condition: bash ignores set -e there, and a stage would outlive its failures.
 run_stage() {
   local stage=$1 log=build/logs/$1.log status
   if ((${#stages[@]} == 1)); then
@@ -74,7 +75,8 @@ table=""
 for stage in "${stages[@]}"; do
   echo "== $stage"
   start=$SECONDS
-  if run_stage "$stage"; then
+  run_stage "$stage"
+  if (($? == 0)); then
     result=passed
     passed=$((passed + 1))
   else
