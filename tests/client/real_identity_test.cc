@@ -16,8 +16,9 @@ constexpr int kHfTokens = 64;            // a prompt in the file of transformers
 constexpr double kBf16Tolerance = 0.05;  // of the largest logit; as for the golden models
 constexpr int kShort = 3;                // prompts: of 15 tokens
 constexpr int kLong = 10;                // of 178, more than a chunk
-constexpr int kCompany = 8;              // prompts from kCompanyBegin on: of 6 to 178 tokens
-constexpr int kCompanyBegin = 8;
+constexpr int kCompany = 8;              // prompts at once, from one of these on
+constexpr int kRaggedCompany = 8;        // of 6 to 178 tokens
+constexpr int kShortCompany = 30;        // of 9 to 23, all in one pass
 
 using Prompts = std::vector<std::vector<TokenId>>;
 
@@ -37,6 +38,11 @@ Prompts AllPrompts() {
     prompts.emplace_back(ids.begin() + begins[i], ids.begin() + begins[i + 1]);
   }
   return prompts;
+}
+
+Prompts CompanyFrom(int begin) {
+  const Prompts all = AllPrompts();
+  return {all.begin() + begin, all.begin() + begin + kCompany};
 }
 
 // Transformers' first tokens after one of the prompts.
@@ -113,8 +119,7 @@ TEST_CASE("exact: a real model has the same bits alone and beside seven others",
           "[client][identity][real]") {
   const std::string isa = Isas().front();
   CutModel model({.checkpoint = ModelPath(), .hops = ThreeHops(isa, isa, isa), .client_isa = isa});
-  const Prompts all = AllPrompts();
-  const Prompts prompts(all.begin() + kCompanyBegin, all.begin() + kCompanyBegin + kCompany);
+  const Prompts prompts = CompanyFrom(kRaggedCompany);
   const auto logits = model.LogitsAtOnce(prompts);
   const auto ring = model.BatchTokens(prompts, kTokens, EndMode::kRing);
   const auto private_ends = model.BatchTokens(prompts, kTokens, EndMode::kPrivateEnds);
@@ -130,7 +135,7 @@ TEST_CASE("fp32: a real model has transformers' tokens however it is cut and ask
           "[client][identity][real]") {
   const std::string path = ModelPath();
   const Prompts all = AllPrompts();
-  const Prompts prompts(all.begin() + kCompanyBegin, all.begin() + kCompanyBegin + kCompany);
+  const Prompts prompts = CompanyFrom(kShortCompany);
   const std::string fastest = Isas().front(), generic = Isas().back();
   const std::vector<std::vector<CutModel::Hop>> cuts = {
       {}, {{{0, 30}, fastest}}, ThreeHops(fastest, generic, fastest)};
@@ -141,7 +146,7 @@ TEST_CASE("fp32: a real model has transformers' tokens however it is cut and ask
     CHECK(model.Tokens(all[kShort], kTokens, EndMode::kRing) == HfTokens(kShort));
     CHECK(model.Tokens(all[kShort], kTokens, EndMode::kPrivateEnds) == HfTokens(kShort));
     const auto batch = model.BatchTokens(prompts, kTokens, EndMode::kRing);
-    for (int i = 0; i < kCompany; ++i) CHECK(batch[i] == HfTokens(kCompanyBegin + i));
+    for (int i = 0; i < kCompany; ++i) CHECK(batch[i] == HfTokens(kShortCompany + i));
   }
   const auto model = Load("fp32", *ChooseCpuKernels(nullptr));
   for (const std::int64_t chunk : {1, 7, 128}) {

@@ -1,23 +1,23 @@
 # The stages that answer one question each: tests of the dev build by tag, then the real model.
 
-# The test cases of the dev build that carry a tag; at least one must.
+# run_tagged TAGS: the test cases of the dev build that match such as [hf]~[wire]; at least one must.
 run_tagged() {
   cmake --preset dev
   cmake --build --preset dev
   local program found=0
   for program in build/dev/tests/*/fallow_*_tests; do
-    [[ -n $("$program" --list-tests "[$1]" --verbosity quiet) ]] || continue
+    [[ -n $("$program" --list-tests "$1" --verbosity quiet) ]] || continue
     found=1
-    "$program" "[$1]" --durations yes
+    "$program" "$1" --durations yes
   done
-  ((found)) || { echo "no test has the tag [$1]"; return 1; }
+  ((found)) || { echo "no test has the tags $1"; return 1; }
 }
 
 # With --live the reference is made anew by torch and transformers, and the committed one not read.
 stage_hf() {
   local model reference=tests/hf
   model=$(bash examples/fetch_model.sh)
-  run_tagged hf
+  run_tagged '[hf]'
   if ((live)); then
     reference=build/hf
     make_hf_venv
@@ -36,14 +36,14 @@ make_hf_venv() {
 stage_identity() {
   FALLOW_TEST_MODEL=$(bash examples/fetch_model.sh)
   export FALLOW_TEST_MODEL
-  run_tagged identity
+  run_tagged '[identity]~[wire]'  # there an identity is a peer's key
 }
 
 # A simulated swarm at every step, then processes of `fallow serve`, whose pauses are printed.
 stage_kill() {
   local model
   model=$(bash examples/fetch_model.sh)
-  run_tagged kill
+  run_tagged '[kill]'
   install_package
   build/venv/bin/python tests/kill/real_processes.py "$model" build/logs/kill-servers.log
 }
