@@ -1,86 +1,15 @@
 // One numeric class, one result: however a model is cut, served and asked, on whatever
-// instructions.
-#include <cstdlib>
-#include <cstring>
-
+// instructions. real_identity_test.cc asks the same of a real model.
 #include "catch2/catch_test_macros.hpp"
-#include "fallow/block_server.h"
-#include "fallow/distributed_model.h"
-#include "kernels/kernel_table.h"
+#include "tests/client/cut_model.h"
 #include "tests/model/golden_files.h"
+#include "tests/model/loaded_model.h"
 
 namespace fallow {
 namespace {
 
 constexpr int kTokens = 32;
-
-struct Hop {
-  BlockRange blocks;
-  std::string isa;  // that its kernels use
-};
-
-struct Result {
-  std::vector<float> logits;  // of the whole prompt
-  std::vector<TokenId> ring;
-  std::vector<TokenId> private_ends;
-};
-
-// Sets FALLOW_ISA for the servers and models that are started while it lives.
-class ForcedIsa {
- public:
-  explicit ForcedIsa(const std::string& isa) { setenv("FALLOW_ISA", isa.c_str(), 1); }
-  ~ForcedIsa() { unsetenv("FALLOW_ISA"); }
-};
-
-std::vector<TokenId> Generate(DistributedModel& model, const std::vector<TokenId>& prompt,
-                              EndMode end_mode) {
-  auto generation = model.Generate(
-      prompt, {.max_new_tokens = kTokens, .ignore_end_tokens = true, .end_mode = end_mode},
-      [](TokenId) { return true; });
-  INFO(generation.status().ToString());
-  REQUIRE(generation.ok());
-  return generation->tokens[0];
-}
-
-// No hops: all in this process.
-Result Run(const std::string& checkpoint, const std::string& numeric_class,
-           const std::string& weights, const std::vector<Hop>& hops, const std::string& client_isa,
-           const std::vector<TokenId>& prompt) {
-  std::vector<std::unique_ptr<BlockServer>> servers;
-  DistributedModel::Options options{.checkpoint = checkpoint};
-  for (const Hop& hop : hops) {
-    const ForcedIsa forced(hop.isa);
-    auto server = BlockServer::Start({.checkpoint = checkpoint,
-                                      .blocks = hop.blocks,
-                                      .listen = "127.0.0.1:0",
-                                      .numeric_class = numeric_class,
-                                      .weights = weights,
-                                      .threads = 2,
-                                      .kv_memory = 16 << 20});
-    INFO(server.status().ToString());
-    REQUIRE(server.ok());
-    options.peers.push_back((*server)->address());
-    servers.push_back(*std::move(server));
-  }
-  const ForcedIsa forced(client_isa);
-  options.numeric_class = hops.empty() ? numeric_class : "auto";
-  options.weights = hops.empty() ? weights : "auto";
-  options.threads = 1;
-  auto model = DistributedModel::Load(options);
-  INFO(model.status().ToString());
-  REQUIRE(model.ok());
-  auto logits = (*model)->Logits(prompt);
-  INFO(logits.status().ToString());
-  REQUIRE(logits.ok());
-  return {*std::move(logits), Generate(**model, prompt, EndMode::kRing),
-          Generate(**model, prompt, EndMode::kPrivateEnds)};
-}
-
-std::vector<std::string> Isas() {
-  std::vector<std::string> names;
-  for (const KernelTable* table : CpuKernels()) names.emplace_back(table->name);
-  return names;
-}
+constexpr double kBf16Tolerance = 0.05;  // of the largest logit; see golden_test.cc
 
 struct Checkpoint {
   const char* golden;
@@ -92,15 +21,13 @@ TEST_CASE("exact: the same bits in process, on any servers, cuts, ends and instr
   for (const Checkpoint& row : {Checkpoint{"llama", "q8"}, Checkpoint{"gguf-mixed", "auto"}}) {
     const Golden golden = GoldenNamed(row.golden);
     const int blocks = golden.name == "llama" ? 6 : 2;
-    const auto run = [&](const std::vector<Hop>& hops, const std::string& client_isa) {
-      return Run(golden.path, "exact", row.weights, hops, client_isa, golden.prompt);
-    };
     const std::vector<std::string> isas = Isas();
     const std::string fastest = isas.front(), generic = isas.back();
-    const Result expected = run({}, fastest);
-    CHECK(expected.ring == expected.private_ends);
+    CutModel alone({.checkpoint = golden.path, .weights = row.weights, .client_isa = fastest});
+    const std::vector<float> logits = alone.Logits(golden.prompt);
+    const std::vector<TokenId> tokens = alone.Tokens(golden.prompt, kTokens, EndMode::kRing);
 
-    std::vector<std::pair<std::vector<Hop>, std::string>> ways;
+    std::vector<std::pair<std::vector<CutModel::Hop>, std::string>> ways;
     for (const std::string& isa : isas) {
       ways.push_back({{}, isa});
       ways.push_back({{{{0, blocks}, isa}}, fastest});
@@ -113,27 +40,67 @@ TEST_CASE("exact: the same bits in process, on any servers, cuts, ends and instr
     }
     for (const auto& [hops, client_isa] : ways) {
       INFO(golden.name << ", " << hops.size() << " servers, client on " << client_isa);
-      const Result result = run(hops, client_isa);
-      REQUIRE(result.logits.size() == expected.logits.size());
-      CHECK(std::memcmp(result.logits.data(), expected.logits.data(),
-                        expected.logits.size() * sizeof(float)) == 0);
-      CHECK(result.ring == expected.ring);
-      CHECK(result.private_ends == expected.ring);
+      CutModel model({.checkpoint = golden.path,
+                      .weights = row.weights,
+                      .hops = hops,
+                      .client_isa = client_isa});
+      CHECK(SameBits(model.Logits(golden.prompt), logits));
+      CHECK(model.Tokens(golden.prompt, kTokens, EndMode::kRing) == tokens);
+      CHECK(model.Tokens(golden.prompt, kTokens, EndMode::kPrivateEnds) == tokens);
     }
+  }
+}
+
+TEST_CASE("exact: the same bits alone and beside seven others", "[client][identity]") {
+  const Golden golden = GoldenNamed("llama");
+  const std::string isa = Isas().front();
+  CutModel model({.checkpoint = golden.path,
+                  .weights = "q8",
+                  .hops = {{{0, 2}, isa}, {{2, 4}, isa}, {{4, 6}, isa}},
+                  .client_isa = isa});
+  std::vector<std::vector<TokenId>> prompts;
+  for (const int size : {1, 3, 7, 8, 16, 20, 31, 40}) {
+    prompts.emplace_back(golden.prompt.begin(), golden.prompt.begin() + size);
+  }
+  const auto logits = model.LogitsAtOnce(prompts);
+  const auto ring = model.BatchTokens(prompts, kTokens, EndMode::kRing);
+  const auto private_ends = model.BatchTokens(prompts, kTokens, EndMode::kPrivateEnds);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    INFO("prompt " << i);
+    CHECK(SameBits(logits[i], model.Logits(prompts[i])));
+    CHECK(ring[i] == model.Tokens(prompts[i], kTokens, EndMode::kRing));
+    CHECK(private_ends[i] == ring[i]);
   }
 }
 
 TEST_CASE("fp32: equal tokens in process and on any cuts", "[client][identity]") {
   const Golden golden = GoldenNamed("llama");
-  const std::string isa = Isas().front();
-  const std::vector<TokenId> prompt(golden.prompt.begin(), golden.prompt.begin() + 8);
-  const Result expected = Run(golden.path, "fp32", "auto", {}, isa, prompt);
-  CHECK(std::equal(expected.ring.begin(), expected.ring.end(), golden.greedy.begin()));
-  for (const int cut : {1, 3, 5}) {
-    const Result result =
-        Run(golden.path, "fp32", "auto", {{{0, cut}, isa}, {{cut, 6}, isa}}, Isas().back(), prompt);
-    CHECK(result.ring == expected.ring);
-    CHECK(result.private_ends == expected.ring);
+  const std::string fastest = Isas().front(), generic = Isas().back();
+  const std::vector<TokenId> prompt(golden.prompt.begin(), golden.prompt.begin() + kGreedyPrompt);
+  const std::vector<TokenId> expected(golden.greedy.begin(), golden.greedy.begin() + kTokens);
+  const std::vector<std::vector<CutModel::Hop>> cuts = {{},
+                                                        {{{0, 1}, fastest}, {{1, 6}, fastest}},
+                                                        {{{0, 3}, fastest}, {{3, 6}, generic}},
+                                                        {{{0, 5}, generic}, {{5, 6}, fastest}}};
+  for (const auto& hops : cuts) {
+    INFO(hops.size() << " servers");
+    CutModel model(
+        {.checkpoint = golden.path, .numeric_class = "fp32", .hops = hops, .client_isa = generic});
+    CHECK(model.Tokens(prompt, kTokens, EndMode::kRing) == expected);
+    CHECK(model.Tokens(prompt, kTokens, EndMode::kPrivateEnds) == expected);
+  }
+}
+
+TEST_CASE("bf16: logits near those of fp32 in process and on any cuts", "[client][identity]") {
+  const Golden golden = GoldenNamed("llama");
+  const std::string fastest = Isas().front(), generic = Isas().back();
+  const std::vector<std::vector<CutModel::Hop>> cuts = {
+      {}, {{{0, 6}, generic}}, {{{0, 2}, fastest}, {{2, 5}, generic}, {{5, 6}, fastest}}};
+  for (const auto& hops : cuts) {
+    INFO(hops.size() << " servers");
+    CutModel model(
+        {.checkpoint = golden.path, .numeric_class = "bf16", .hops = hops, .client_isa = fastest});
+    CHECK(RelativeError(golden.logits, model.Logits(golden.prompt)) < kBf16Tolerance);
   }
 }
 

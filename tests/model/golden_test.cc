@@ -75,7 +75,7 @@ TEST_CASE("fp32 has Hugging Face's logits and tokens", "[model][golden][hf]") {
   }
 }
 
-TEST_CASE("fp32 tokens do not depend on how the prompt is cut", "[model][golden][hf]") {
+TEST_CASE("fp32 tokens do not depend on how the prompt is cut", "[model][golden][hf][identity]") {
   for (const Golden& golden : AllGolden()) {
     const auto model = Load({.path = golden.path, .kernels = ChooseCpuKernels(nullptr)});
     for (std::int64_t chunk : {1, 7, 128}) {
@@ -88,7 +88,7 @@ TEST_CASE("fp32 tokens do not depend on how the prompt is cut", "[model][golden]
   }
 }
 
-TEST_CASE("bf16 is near Hugging Face's fp32", "[model][golden]") {
+TEST_CASE("bf16 is near Hugging Face's fp32", "[model][golden][identity]") {
   for (const Golden& golden : AllGolden()) {
     for (const KernelTable* table : With(&kReferenceKernels)) {
       DYNAMIC_SECTION(golden.name << " " << table->name) {

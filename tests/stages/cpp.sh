@@ -37,25 +37,3 @@ stage_fuzz() {
   done
   ((found)) || { echo "no fuzzers"; return 1; }
 }
-
-# The test cases of the dev build that carry a tag; at least one must.
-run_tagged() {
-  cmake --preset dev
-  cmake --build --preset dev
-  local program found=0
-  for program in build/dev/tests/*/fallow_*_tests; do
-    [[ -n $("$program" --list-tests "[$1]" --verbosity quiet) ]] || continue
-    found=1
-    "$program" "[$1]" --durations yes
-  done
-  ((found)) || { echo "no test has the tag [$1]"; return 1; }
-}
-
-stage_hf() {
-  run_tagged hf
-  local model
-  model=$(bash examples/fetch_model.sh)
-  build/dev/tests/hf/hf_check "$model" tests/hf/smollm2.safetensors
-}
-stage_identity() { run_tagged identity; }
-stage_kill() { run_tagged kill; }

@@ -15,9 +15,13 @@ PYTHON
   cp pyproject.toml build/venv/pyproject.toml
 }
 
-stage_python() {
+install_package() {
   make_venv
   build/venv/bin/pip install --no-build-isolation --no-deps --no-index .
+}
+
+stage_python() {
+  install_package
   build/venv/bin/python -m pytest tests/python
   build/venv/bin/fallow --help >/dev/null
 }
