@@ -1,12 +1,24 @@
-# fallow_isa_sources(<target> <isa> FLAGS -m... SOURCES a.cc ...)
+# The instruction sets that kernels are compiled for here, and the compiler's flags for each.
+set(FALLOW_ISAS generic)
+set(FALLOW_FLAGS_generic)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND FALLOW_ISAS avx2 avx2vnni avx512)
+  set(FALLOW_FLAGS_avx2 -mavx2 -mfma -mf16c)
+  set(FALLOW_FLAGS_avx2vnni ${FALLOW_FLAGS_avx2} -mavxvnni)
+  set(FALLOW_FLAGS_avx512 ${FALLOW_FLAGS_avx2}
+    -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16)
+endif()
+
+# fallow_isa_sources(<target> <isa> SOURCES a.cc ...)
 #
-# Adds sources to a folder's library that are compiled for one instruction set, with FLAGS and
-# FALLOW_ISA=<isa> (avx512, avx2vnni, avx2, generic). The same file may be named for several.
+# Adds sources to a target that are compiled for one of FALLOW_ISAS, with FALLOW_ISA=<isa>. The same
+# file may be named for several. -O3 in every build: at less, not all functions of kernels/cpu/simd.h
+# are inlined, which is what keeps code for one instruction set out of another's.
 # Such a file keeps everything it defines in a namespace of that name, and includes no header whose
 # inline functions others use too: the linker keeps one copy of each, and it may be this one, which
 # a lesser processor cannot run. tests/lint/isa_symbols.py looks for it.
 function(fallow_isa_sources target isa)
-  cmake_parse_arguments(arg "" "" "FLAGS;SOURCES" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
     message(FATAL_ERROR
       "fallow_isa_sources(${target} ${isa}): want SOURCES, got '${arg_UNPARSED_ARGUMENTS}'")
@@ -23,7 +35,7 @@ function(fallow_isa_sources target isa)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
     set_property(GLOBAL APPEND PROPERTY FALLOW_PARTS ${part})
   endif()
-  target_compile_options(${part} PRIVATE ${arg_FLAGS})
+  target_compile_options(${part} PRIVATE -O3 ${FALLOW_FLAGS_${isa}})
   if(NOT isa STREQUAL generic)
     # The same sources are checked as generic; the unrolled vector code takes minutes to compile so.
     target_compile_options(${part} PRIVATE -fno-sanitize=undefined)
