@@ -1,18 +1,22 @@
 // Attention over a cache of 30 blocks with 9 query and 3 key-value heads of 64 (SmolLM2-135M), on
-// one thread: bytes of keys and values a second beside what a plain read of the same memory
-// reaches, and operations a second of a prompt's 128 rows.
+// one thread: one row (decode) beside a plain read of the same keys and values, and the 128 rows of
+// a prompt beside what multiply-adds reach.
 //
-//   FALLOW_ISA=avx2 attention_bench      (without FALLOW_ISA: the fastest)
-#include <algorithm>
-#include <chrono>
+//   attention_bench [--json]      FALLOW_ISA chooses the instruction set
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/worker_pool.h"
 #include "kernels/kernel_table.h"
+#include "machine_limits.h"
+#include "report.h"
 
 namespace fallow {
 namespace {
@@ -23,36 +27,16 @@ constexpr int kKvHeads = 3;
 constexpr int kHeadDim = 64;
 constexpr int kRowSize = kHeads * kHeadDim;
 
-struct Seconds {
-  double best;
-  double median;
-  double spread;  // of the middle half, relative to the median
-};
-
-// Times run(0), run(1), … for about half a second.
-Seconds Time(const std::function<void(int)>& run) {
-  using Clock = std::chrono::steady_clock;
-  const auto stop = Clock::now() + std::chrono::milliseconds(500);
+// The median time of run(0), run(1), … in about half a second.
+double Time(const std::function<void(int)>& run) {
+  const double stop = Now() + 0.5;
   std::vector<double> times;
-  for (int i = 0; times.size() < 30 || Clock::now() < stop; ++i) {
-    const auto start = Clock::now();
+  for (int i = 0; times.size() < 31 || Now() < stop; ++i) {
+    const double start = Now();
     run(i);
-    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    times.push_back(Now() - start);
   }
-  std::sort(times.begin(), times.end());
-  const std::size_t n = times.size();
-  return {times[0], times[n / 2], (times[n * 3 / 4] - times[n / 4]) / times[n / 2]};
-}
-
-// Sums all words, so that a compiler cannot leave the reading out.
-std::uint64_t Read(const std::uint8_t* bytes, std::int64_t count) {
-  std::uint64_t sum[8] = {};
-  for (std::int64_t i = 0; i + 64 <= count; i += 64) {
-    std::uint64_t words[8];
-    std::memcpy(words, bytes + i, sizeof words);
-    for (int j = 0; j < 8; ++j) sum[j] += words[j];
-  }
-  return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+  return Median(times);
 }
 
 // One sequence of `context` positions in every block.
@@ -87,7 +71,8 @@ class Cache {
 
   // Reads as much as one block's keys and values, another part each time.
   std::uint64_t ReadPart(int i) const {
-    return Read(pool_ + i % kBlocks * block_bytes(), block_bytes());
+    const std::uint8_t* begin = pool_ + i % kBlocks * block_bytes();
+    return ReadAll(begin, begin + block_bytes());
   }
 
  private:
@@ -99,8 +84,8 @@ class Cache {
 };
 
 // The last `rows` positions of the sequence attend to it, in one block after the other.
-Seconds TimeAttention(const KernelTable& kernels, const Cache& cache, std::int64_t context,
-                      std::int64_t rows) {
+double TimeAttention(const KernelTable& kernels, const Cache& cache, std::int64_t context,
+                     std::int64_t rows) {
   std::vector<float> query(rows * kRowSize, 0.1f);
   std::vector<float> out(rows * kRowSize);
   const SequenceRun run{0, rows, context - rows, cache.pages()};
@@ -117,45 +102,48 @@ Seconds TimeAttention(const KernelTable& kernels, const Cache& cache, std::int64
   });
 }
 
-void Decode(const KernelTable& kernels, const char* name, KvFormat format) {
-  std::uint64_t sink = 0;
-  for (std::int64_t context : {32, 128, 512, 2048, 8192}) {
-    const Cache cache(kernels, format, context);
-    const auto bytes = static_cast<double>(cache.block_bytes());
-    const Seconds read = Time([&](int i) { sink ^= cache.ReadPart(i); });
-    const Seconds time = TimeAttention(kernels, cache, context, 1);
-    std::printf("%-4s decode  context %4d  %8.2f us  %5.1f GB/s (best %5.1f) of %5.1f  ±%.0f %%\n",
-                name, static_cast<int>(context), time.median * 1e6, bytes / time.median * 1e-9,
-                bytes / time.best * 1e-9, bytes / read.median * 1e-9, time.spread * 100);
-  }
-  if (sink == 1) std::puts("");
+std::string Title(const KernelTable& kernels, const char* format) {
+  return std::string(kernels.name) + " 1T attention " + format + " ";
 }
 
-void Prefill(const KernelTable& kernels, const char* name, KvFormat format) {
+void Decode(const Report& report, const KernelTable& kernels, const char* name, KvFormat format) {
+  volatile std::uint64_t sink = 0;
+  for (const std::int64_t context : {32, 128, 512, 2048, 8192}) {
+    const Cache cache(kernels, format, context);
+    const double gigabytes = static_cast<double>(cache.block_bytes()) * 1e-9;
+    const double read = Time([&](int i) { sink = cache.ReadPart(i); });
+    const double time = TimeAttention(kernels, cache, context, 1);
+    report.Add({Title(kernels, name) + "decode context " + std::to_string(context),
+                gigabytes / time, "GB/s", gigabytes / read, "reading the same bytes"});
+  }
+}
+
+void Prefill(const Report& report, const KernelTable& kernels, const char* name, KvFormat format) {
   constexpr std::int64_t kRows = 128;
-  for (std::int64_t context : {128, 2048}) {
+  WorkerPool pool(1);
+  const double multiply_adds = MeasureMultiplyAdds(pool, kernels.name, Arithmetic::kFp32);
+  for (const std::int64_t context : {128, 2048}) {
     const Cache cache(kernels, format, context);
-    const Seconds time = TimeAttention(kernels, cache, context, kRows);
+    const double time = TimeAttention(kernels, cache, context, kRows);
     const double seen = static_cast<double>(kRows * (context - kRows) + kRows * (kRows + 1) / 2);
-    const double operations = seen * kHeads * kHeadDim * 4;  // multiply and add, keys and values
-    std::printf("%-4s prefill context %4d  %8.0f us  %5.0f GFLOP/s (best %.0f)  ±%.0f %%\n", name,
-                static_cast<int>(context), time.median * 1e6, operations / time.median * 1e-9,
-                operations / time.best * 1e-9, time.spread * 100);
+    const double products = seen * kHeads * kHeadDim * 2;  // with keys, and with values
+    report.Add({Title(kernels, name) + "prefill context " + std::to_string(context),
+                products / time * 1e-9, "GMAC/s", multiply_adds * 1e-9,
+                "fp32 arithmetic out of registers"});
   }
 }
 
-int Main() {
+int Main(const Report& report) {
   const KernelTable* kernels = ChooseCpuKernels(std::getenv("FALLOW_ISA"));
   if (kernels == nullptr) {
     std::fprintf(stderr, "FALLOW_ISA is unknown or not granted by this machine\n");
     return 1;
   }
-  std::printf("%s, one thread\n", kernels->name);
   const std::pair<const char*, KvFormat> kFormats[] = {
       {"q8", KvFormat::kQ8}, {"bf16", KvFormat::kBf16}, {"fp32", KvFormat::kFp32}};
   for (const auto& [name, format] : kFormats) {
-    Decode(*kernels, name, format);
-    Prefill(*kernels, name, format);
+    Decode(report, *kernels, name, format);
+    Prefill(report, *kernels, name, format);
   }
   return 0;
 }
@@ -163,4 +151,6 @@ int Main() {
 }  // namespace
 }  // namespace fallow
 
-int main() { return fallow::Main(); }
+int main(int count, char** arguments) {
+  return fallow::Main(fallow::Report(count > 1 && std::string_view(arguments[1]) == "--json"));
+}

@@ -1,23 +1,24 @@
-// kernel_bench [instruction set]
+// Products of packed weights with 1 row (decode), 8 and 128 (prefill), in the shapes of
+// SmolLM2-135M, on one thread and on two. One row is limited by memory: beside it stands how fast
+// the same threads read the same bytes in the same seconds. Many rows are limited by arithmetic.
+// Medians; fixed seeds.
 //
-// Products of packed weights with one row (decode) and with 128 (prefill), in the shapes of
-// SmolLM2-135M, on one thread and on two. Decode is limited by memory, so beside it stands how fast
-// the same threads read the same bytes in the same seconds; machines that are shared drift, so
-// trust the ratio. Medians; fixed seeds.
-
+//   kernel_bench [--json]      FALLOW_ISA chooses the instruction set
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/range.h"
 #include "base/worker_pool.h"
 #include "kernels/backend.h"
+#include "machine_limits.h"
+#include "report.h"
 
 namespace fallow {
 namespace {
@@ -38,16 +39,6 @@ constexpr std::int64_t kBeyondCaches = 400 << 20;  // bytes of weights that a pa
 constexpr int kPasses = 9;
 constexpr int kPrefillRows = 128;
 
-double Seconds() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(now).count();
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
-}
-
 Arithmetic ArithmeticOf(WeightType type) {
   if (IsQuantised(type)) return Arithmetic::kExact;
   return type == WeightType::kBf16 ? Arithmetic::kBf16 : Arithmetic::kFp32;
@@ -61,21 +52,6 @@ void FillPanels(Buffer& memory) {
     const std::uint32_t bits = state & 0x0fff0fff;
     std::memcpy(memory.data() + i, &bits, sizeof bits);
   }
-}
-
-// Four streams at a time: one does not keep the memory busy.
-std::uint64_t ReadAll(const std::uint8_t* data, Range bytes) {
-  constexpr int kStreams = 4;
-  const std::int64_t stream = bytes.size() / (64 * kStreams) * 64;
-  std::uint64_t sums[8] = {};
-  for (std::int64_t i = 0; i < stream; i += 64) {
-    for (int s = 0; s < kStreams; ++s) {
-      std::uint64_t words[8];
-      std::memcpy(words, data + bytes.begin + s * stream + i, sizeof words);
-      for (int j = 0; j < 8; ++j) sums[j] ^= words[j];
-    }
-  }
-  return std::accumulate(std::begin(sums), std::end(sums), std::uint64_t{0});
 }
 
 // Copies of one matrix, together larger than the caches, and rows to multiply them with.
@@ -105,30 +81,29 @@ class Bench {
 
   // Seconds to multiply `copies` copies with `rows` rows.
   double Multiply(std::int64_t copies, std::int64_t rows) {
-    const double start = Seconds();
+    const double start = Now();
     for (std::int64_t i = 0; i < copies; ++i) {
       MatmulArgs args{.weight = panels_, .x = x_, .y = y_.data(), .stride = shape_.rows};
       args.weight.data = weights_->data() + i * panels_.bytes();
       args.x.rows = rows;
       backend_.Matmul({&args, 1});
     }
-    return Seconds() - start;
+    return Now() - start;
   }
 
   // Seconds to read all copies, each split over the threads as a product's panels are.
   double Read() {
-    const double start = Seconds();
+    const double start = Now();
     for (std::int64_t i = 0; i < copies_; ++i) {
       const std::uint8_t* copy = weights_->data() + i * panels_.bytes();
       pool_.Run([&](int worker) {
-        const std::uint64_t sum = ReadAll(copy, PartOf(panels_.bytes(), worker, pool_.size()));
+        const Range part = PartOf(panels_.bytes(), worker, pool_.size());
+        const std::uint64_t sum = ReadAll(copy + part.begin, copy + part.end);
         if (worker == 0) checksum_ += sum;
       });
     }
-    return Seconds() - start;
+    return Now() - start;
   }
-
-  std::uint64_t checksum() const { return checksum_; }
 
  private:
   Backend& backend_;
@@ -143,43 +118,51 @@ class Bench {
   std::uint64_t checksum_ = 0;
 };
 
-void Measure(const KernelTable& kernels, int threads, WeightType type, const Shape& shape) {
-  WorkerPool pool(threads);
+void Measure(const Report& report, const KernelTable& kernels, WorkerPool& pool, WeightType type,
+             double multiply_adds, const Shape& shape) {
   const auto backend = MakeHostBackend(kernels, pool);
   Bench bench(*backend, pool, type, shape);
-  const std::int64_t prefill_copies = std::max<std::int64_t>(1, bench.copies() / 64);
-  std::vector<double> decode, eight, prefill, read;
+  const std::int64_t eight_copies = bench.copies() / 4 + 1;
+  const std::int64_t prefill_copies = bench.copies() / 64 + 1;
+  std::vector<double> one, eight, prefill, read;
   for (int pass = 0; pass < kPasses; ++pass) {
     read.push_back(bench.Read());
-    decode.push_back(bench.Multiply(bench.copies(), 1));
-    eight.push_back(bench.Multiply(bench.copies() / 4 + 1, 8));
+    one.push_back(bench.Multiply(bench.copies(), 1));
+    eight.push_back(bench.Multiply(eight_copies, 8));
     prefill.push_back(bench.Multiply(prefill_copies, kPrefillRows));
   }
-  const double gigabytes = static_cast<double>(bench.bytes()) * 1e-9;
-  const double operations = 2e-9 * static_cast<double>(shape.rows * shape.cols);
-  const double decode_rate = gigabytes / Median(decode);
-  const double read_rate = gigabytes / Median(read);
-  const double eight_rate = operations * 8 * (bench.copies() / 4 + 1) / Median(eight);
-  const double prefill_rate = operations * kPrefillRows * prefill_copies / Median(prefill);
-  std::printf(
-      "%-8s %d %-5s %-8s %8.1f us %6.1f GB/s of %6.1f = %4.2f   m=8 %7.1f   m=128 %7.1f GOP/s\n",
-      kernels.name, threads, std::string(Name(type)).c_str(), shape.name,
-      1e6 * Median(decode) / bench.copies(), decode_rate, read_rate, decode_rate / read_rate,
-      eight_rate, prefill_rate);
-  std::fflush(stdout);
+  const double bytes = static_cast<double>(bench.bytes());
+  const double products = static_cast<double>(shape.rows * shape.cols);  // a row
+  const double read_rate = bytes / Median(read);
+  const double eight_limit = std::min(
+      multiply_adds, 8 * products * static_cast<double>(bench.copies()) / bytes * read_rate);
+  const auto name = [&](const char* rows) {
+    return std::string(kernels.name) + " " + std::to_string(pool.size()) + "T " +
+           std::string(Name(type)) + " " + shape.name + " m=" + rows;
+  };
+  report.Add(
+      {name("1"), bytes / Median(one) * 1e-9, "GB/s", read_rate * 1e-9, "reading the same bytes"});
+  report.Add({name("8"), 8e-9 * products * static_cast<double>(eight_copies) / Median(eight),
+              "GMAC/s", eight_limit * 1e-9, "reading once, or arithmetic"});
+  report.Add(
+      {name("128"),
+       kPrefillRows * 1e-9 * products * static_cast<double>(prefill_copies) / Median(prefill),
+       "GMAC/s", multiply_adds * 1e-9, "arithmetic out of registers"});
 }
 
-int Main(const char* isa) {
-  const KernelTable* kernels = ChooseCpuKernels(isa);
-  if (!kernels) {
-    std::fprintf(stderr, "kernel_bench: no instruction set '%s' here\n", isa);
+int Main(const Report& report) {
+  const KernelTable* kernels = ChooseCpuKernels(std::getenv("FALLOW_ISA"));
+  if (kernels == nullptr) {
+    std::fprintf(stderr, "FALLOW_ISA is unknown or not granted by this machine\n");
     return 1;
   }
-  std::printf("isa      T type  shape      m=1, median of %d      rate of reading the same bytes\n",
-              kPasses);
   for (const int threads : {1, 2}) {
+    WorkerPool pool(threads);
     for (const WeightType type : kTypes) {
-      for (const Shape& shape : kShapes) Measure(*kernels, threads, type, shape);
+      const double multiply_adds = MeasureMultiplyAdds(pool, kernels->name, ArithmeticOf(type));
+      for (const Shape& shape : kShapes) {
+        Measure(report, *kernels, pool, type, multiply_adds, shape);
+      }
     }
   }
   return 0;
@@ -188,4 +171,6 @@ int Main(const char* isa) {
 }  // namespace
 }  // namespace fallow
 
-int main(int count, char** arguments) { return fallow::Main(count > 1 ? arguments[1] : nullptr); }
+int main(int count, char** arguments) {
+  return fallow::Main(fallow::Report(count > 1 && std::string_view(arguments[1]) == "--json"));
+}
