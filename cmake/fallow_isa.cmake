@@ -13,7 +13,8 @@ endif()
 #
 # Adds sources to a target that are compiled for one of FALLOW_ISAS, with FALLOW_ISA=<isa>. The same
 # file may be named for several. -O3 in every build: at less, not all functions of kernels/cpu/simd.h
-# are inlined, which is what keeps code for one instruction set out of another's.
+# are inlined, which is what keeps code for one instruction set out of another's (generic runs
+# everywhere).
 # Such a file keeps everything it defines in a namespace of that name, and includes no header whose
 # inline functions others use too: the linker keeps one copy of each, and it may be this one, which
 # a lesser processor cannot run. tests/lint/isa_symbols.py looks for it.
@@ -35,9 +36,18 @@ function(fallow_isa_sources target isa)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
     set_property(GLOBAL APPEND PROPERTY FALLOW_PARTS ${part})
   endif()
-  target_compile_options(${part} PRIVATE -O3 ${FALLOW_FLAGS_${isa}})
-  if(NOT isa STREQUAL generic)
-    # The same sources are checked as generic; the unrolled vector code takes minutes to compile so.
-    target_compile_options(${part} PRIVATE -fno-sanitize=undefined)
+  set(options -O3)
+  if(CMAKE_CXX_FLAGS MATCHES "fsanitize=[a-z,-]*undefined")
+    # Unrolled and checked for undefined behaviour, vector code takes minutes to compile: the
+    # sources are checked as generic, and not unrolled.
+    if(isa STREQUAL generic)
+      set(options -O1)
+    else()
+      set(options -O3 -fno-sanitize=undefined)
+    endif()
   endif()
+  if(FALLOW_FUZZ)  # the parsers are fuzzed, and call no kernel
+    set(options -O1 -fno-sanitize=all)
+  endif()
+  target_compile_options(${part} PRIVATE ${options} ${FALLOW_FLAGS_${isa}})
 endfunction()

@@ -187,6 +187,7 @@ TEST_CASE("a thread loop that ends destroys tasks, also those posted by their de
   bool ran = false;
   {
     struct PostsAgain {
+      PostsAgain(Loop& loop, int& destroyed) : loop(loop), destroyed(destroyed) {}
       Loop& loop;
       int& destroyed;
       ~PostsAgain() {
