@@ -122,28 +122,28 @@ class SimulatedSwarm::Client : public ChainOwner {
   explicit Client(SimulatedSwarm& swarm)
       : transport_(swarm.network_.Attach(swarm.client_)), loop_(transport_->NewLoop("client")) {
     const GoldenModel& golden = TheModel();
-    Chain::Options options{.end_mode = swarm.options_.end_mode,
-                           .num_blocks = golden.spec.num_blocks,
-                           .vocab_size = golden.spec.vocab_size,
-                           .model = {golden.manifest.begin(), golden.manifest.end()},
-                           .numeric_class = golden.numeric_class.ToString(),
-                           .feed = {.ring = swarm.options_.end_mode == EndMode::kRing,
-                                    .embed = [this](auto ids) { return Embed(ids); },
-                                    .row_bytes = row_bytes()},
-                           .plan =
-                               [this, &swarm](BlockRange blocks, std::int64_t kv_tokens,
-                                              const std::set<PeerId>& exclude) {
-                                 auto route = PlanRoute(swarm.View(), {.blocks = blocks,
-                                                                       .ring = true,
-                                                                       .kv_tokens = kv_tokens,
-                                                                       .avoid = {},
-                                                                       .exclude = exclude});
-                                 return route;
-                               },
-                           .on_blame = [](const PeerId&) {},
-                           .payer = swarm.options_.payer,
-                           .session = RandomBytes(16),
-                           .secret = RandomBytes(32)};
+    Chain::Options options{
+        .end_mode = swarm.options_.end_mode,
+        .num_blocks = golden.spec.num_blocks,
+        .vocab_size = golden.spec.vocab_size,
+        .model = {golden.manifest.begin(), golden.manifest.end()},
+        .numeric_class = golden.numeric_class.ToString(),
+        .feed = {.ring = swarm.options_.end_mode == EndMode::kRing,
+                 .embed = [](auto ids) { return Embed(ids); },
+                 .row_bytes = row_bytes()},
+        .plan =
+            [&swarm](BlockRange blocks, std::int64_t kv_tokens, const std::set<PeerId>& exclude) {
+              auto route = PlanRoute(swarm.View(), {.blocks = blocks,
+                                                    .ring = true,
+                                                    .kv_tokens = kv_tokens,
+                                                    .avoid = {},
+                                                    .exclude = exclude});
+              return route;
+            },
+        .on_blame = [](const PeerId&) {},
+        .payer = swarm.options_.payer,
+        .session = RandomBytes(16),
+        .secret = RandomBytes(32)};
     chain_.emplace(std::move(options), *transport_, *loop_, static_cast<ChainOwner&>(*this));
   }
 
