@@ -245,13 +245,14 @@ void Chain::OnTokens(HopLink& hop, const v1::Tokens& tokens) {
                                   ", expected position ", ids.size()),
                      /*at_fault=*/true);
     }
+    const std::int64_t done = token.position() - sequence.valid;
     sequence.valid = token.position();
     ids.push_back(token.id());
     ++tokens_;
     const bool stop = std::find(turn_.stop_tokens.begin(), turn_.stop_tokens.end(), token.id()) !=
                       turn_.stop_tokens.end();
     sequence.finished = stop || static_cast<std::int64_t>(ids.size()) >= sequence.turn.limit;
-    Progress();
+    Progress(done);
     owner_.OnToken(token.sequence(), token.position(), token.id());
   }
   PayVouchers();
@@ -272,8 +273,9 @@ void Chain::OnStep(const v1::Step& step) {
     }
     Sequence& sequence = sequences_[run.sequence()];
     sequence.turn.wanted = std::int64_t{run.position()} + run.count();
+    const std::int64_t done = sequence.turn.wanted - sequence.valid;
     sequence.valid = sequence.turn.wanted;
-    Progress();
+    Progress(done);
     if (!sequence.finished) {
       owner_.OnRows(run.sequence(), run.position(), run.count(), rows.substr(0, bytes));
     }
@@ -326,11 +328,15 @@ std::vector<PeerId> Chain::Route() const {
   return peers;
 }
 
-void Chain::Progress() {
+void Chain::Progress(std::int64_t done) {
   const absl::Time now = loop_.Now();
-  patience_.Observe(rows_on_the_way_, now - std::max(last_progress_, launched_));
-  rows_on_the_way_ = std::count_if(sequences_.begin(), sequences_.end(),
-                                   [](const Sequence& sequence) { return !sequence.finished; });
+  patience_.Observe(done, now - std::max(last_progress_, launched_));
+  // Of a prompt beside those that already have their first token, all rows are still awaited.
+  rows_on_the_way_ = 0;
+  for (const Sequence& sequence : sequences_) {
+    if (sequence.finished) continue;
+    rows_on_the_way_ += std::max<std::int64_t>(1, std::ssize(sequence.turn.ids) - sequence.valid);
+  }
   if (recovery_.has_value()) {
     recovery_->pause = now - last_progress_;
     owner_.OnRecovered(*std::exchange(recovery_, std::nullopt));

@@ -141,7 +141,7 @@ class Chain : private HopListener {
   std::vector<HopState> StatesOf(const Sequence& sequence, std::size_t number, bool from_states);
   v1::Generation MakeGeneration() const;
 
-  void Progress();  // an output came
+  void Progress(std::int64_t done);  // so many more have gone through all hops
   bool Expecting() const;
   void Watch();  // sees to it that silence is noticed
   void OnSilence();
