@@ -200,6 +200,7 @@ TEST_CASE("gRPC: a message that came while reading was off is kept", "[wire][grp
 }
 
 TEST_CASE("gRPC: a busy data loop holds up neither control streams nor Info", "[wire][grpc]") {
+  absl::Notification busy, free;
   GrpcNode node;
   node.acceptor.on_control = [](auto& accepted) {
     accepted.recorder->on_message = [&accepted](const v1::ControlUp& up) {
@@ -213,7 +214,6 @@ TEST_CASE("gRPC: a busy data loop holds up neither control streams nor Info", "[
   caller.data->Write(NumberedFrame(1));
   REQUIRE(Eventually([&] { return caller.recorder.count() == 1; }));
 
-  absl::Notification busy, free;
   node.data->Post([&] {
     busy.Notify();
     free.WaitForNotification();
@@ -238,10 +238,10 @@ TEST_CASE("gRPC: a busy data loop holds up neither control streams nor Info", "[
 }
 
 TEST_CASE("gRPC: Info ends in time when nobody answers", "[wire][grpc]") {
-  GrpcNode node;
+  absl::Notification busy, free;
+  GrpcNode node;  // whose loop may still look at `free` while it ends
   GrpcCaller caller;
   REQUIRE(caller.Info(node.address, absl::Seconds(10)).ok());
-  absl::Notification busy, free;
   node.control->Post([&] {
     busy.Notify();
     free.WaitForNotification();
