@@ -43,9 +43,10 @@ void Relay::Dial() {
   dialled_->Write(std::move(frame));
 }
 
+// At once: the end of this stream must not be taken for that of the next.
 void Relay::Disconnect() {
   UseStream(nullptr);
-  if (dialled_ != nullptr) data_.Post([stream = std::move(dialled_)] {});
+  dialled_.reset();
 }
 
 void Relay::UseStream(DataStream* stream) {

@@ -52,6 +52,7 @@ const Fault kFaults[] = {
     {"freeze", [](SimulatedSwarm& swarm, int server) { swarm.Freeze(server); }},
     {"cut", [](SimulatedSwarm& swarm, int server) { swarm.Cut(server); }},
     {"restart", [](SimulatedSwarm& swarm, int server) { swarm.Restart(server); }},
+    {"stop", [](SimulatedSwarm& swarm, int server) { swarm.Stop(server, absl::Seconds(5)); }},
 };
 
 void StrikeEveryStep(EndMode end_mode) {
@@ -96,6 +97,32 @@ TEST_CASE("in a ring a hop may fail in any way at any step", "[client][kill]") {
 
 TEST_CASE("with private ends a hop may fail in any way at any step", "[client][kill]") {
   StrikeEveryStep(EndMode::kPrivateEnds);
+}
+
+// The seed draws how long each message travels; those of no delay, what happens first.
+TEST_CASE("a server may stop whatever its neighbours are doing", "[client][kill]") {
+  const EndMode end_mode = EndMode::kRing;
+  const std::vector<TokenId> expected = Undisturbed(end_mode);
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    for (int hop = 0; hop < 3; ++hop) {
+      INFO("seed " << seed << ", hop " << hop);
+      SimulatedSwarm::Options options = ThreeHopsWithReplicas(end_mode);
+      options.delay = seed % 2 == 0 ? absl::ZeroDuration() : kDelay;
+      options.seed = seed;
+      SimulatedSwarm swarm(options);
+      swarm.Begin(OnePrompt(kSteps), 128);
+      REQUIRE(swarm.RunUntilTokens(1 + seed % 20, absl::Minutes(1)));
+      swarm.Stop(hop, absl::Seconds(5));
+      REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+      REQUIRE(Failure(swarm) == "");
+      REQUIRE(swarm.outcome().tokens[0] == expected);
+      for (const Recovery& recovery : swarm.outcome().recoveries) {
+        INFO(recovery.reason);
+        REQUIRE(recovery.blamed.empty());
+        REQUIRE(recovery.pause <= 20 * kDelay);
+      }
+    }
+  }
 }
 
 TEST_CASE("without a replica the error names the missing blocks", "[client][kill]") {

@@ -1,6 +1,8 @@
 #include "tests/client/simulated_swarm.h"
 
 #include <algorithm>
+#include <functional>
+#include <random>
 
 #include "client/random_bytes.h"
 #include "tests/model/golden_files.h"
@@ -51,6 +53,14 @@ PeerId NumberedPeer(int number) {
   return peer;
 }
 
+std::function<absl::Duration(const PeerId&, const PeerId&, std::size_t)> DelayOf(
+    const SimulatedSwarm::Options& options) {
+  return [longest = options.delay, seeded = options.seed != 0,
+          random = std::mt19937_64(options.seed)](auto&&...) mutable {
+    return seeded ? longest * std::uniform_real_distribution<double>(0, 1)(random) : longest;
+  };
+}
+
 }  // namespace
 
 class SimulatedPeer {
@@ -93,12 +103,24 @@ class SimulatedPeer {
   }
 
   ~SimulatedPeer() {
+    Halt();
+    control_.reset();
+    data_.reset();
+  }
+
+  void Stop(absl::Duration deadline, Loop& loop) {
+    data_->Post([this, deadline, &loop] {
+      hop_->Drain(deadline, [this, &loop] { loop.Post([this] { Halt(); }); });
+    });
+    loop.After(deadline, [this] { Halt(); });
+  }
+
+  void Halt() {
+    if (listener_ == nullptr) return;
     listener_.reset();
     hop_->StopListening();
     hop_->CloseAll();
     hop_->BreakControls();
-    control_.reset();
-    data_.reset();
   }
 
   const PeerAddress& address() const { return address_; }
@@ -217,8 +239,9 @@ class SimulatedSwarm::Client : public ChainOwner {
 SimulatedSwarm::SimulatedSwarm(Options options)
     : options_(std::move(options)),
       time_(options_.seed),
-      network_({.time = &time_, .delay = [delay = options_.delay](auto&&...) { return delay; }}),
-      client_(NumberedPeer(200)) {
+      network_({.time = &time_, .delay = DelayOf(options_)}),
+      client_(NumberedPeer(200)),
+      operator_(time_.NewLoop("operator")) {
   for (std::size_t i = 0; i < options_.spans.size(); ++i) {
     servers_.push_back(std::make_unique<SimulatedPeer>(static_cast<int>(i), options_.spans[i],
                                                        options_, network_));
@@ -249,6 +272,10 @@ void SimulatedSwarm::Cut(int server) {
       network_.BreakStreams(peer(server), other->address().peer);
     }
   }
+}
+
+void SimulatedSwarm::Stop(int server, absl::Duration deadline) {
+  servers_[server]->Stop(deadline, *operator_);
 }
 
 void SimulatedSwarm::Begin(Turn turn, std::int64_t kv_tokens) {
