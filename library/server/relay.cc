@@ -75,6 +75,7 @@ void Relay::Write(v1::Step step) {
 
 std::int64_t Relay::SendRows() {
   if (session_.request().samples()) return 0;  // it sends ids
+  if (!session_.computes()) return 0;          // Start says from where on
   std::int64_t fresh = 0;
   while (session_.HasUnsent() && TakesMore()) {
     v1::Step step = NewStep();

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "catch2/catch_test_macros.hpp"
+#include "catch2/generators/catch_generators.hpp"
 #include "catch2/matchers/catch_matchers_string.hpp"
 #include "tests/client/simulated_swarm.h"
 #include "tests/model/golden_files.h"
@@ -101,7 +102,7 @@ TEST_CASE("with private ends a hop may fail in any way at any step", "[client][k
 
 // The seed draws how long each message travels; those of no delay, what happens first.
 TEST_CASE("a server may stop whatever its neighbours are doing", "[client][kill]") {
-  const EndMode end_mode = EndMode::kRing;
+  const EndMode end_mode = GENERATE(EndMode::kRing, EndMode::kPrivateEnds);
   const std::vector<TokenId> expected = Undisturbed(end_mode);
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     for (int hop = 0; hop < 3; ++hop) {
