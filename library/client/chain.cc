@@ -134,8 +134,11 @@ void Chain::OpenAll() {
     if (hops_[i]->broken()) hops_[i]->Redial();
     hops_[i]->Open(open);
   }
-  feed_.Connect(hops_.front()->stop().address, hops_.back()->stop().address, options_.session,
-                options_.secret);
+  v1::Hello hello;
+  hello.set_session(options_.session);
+  hello.set_secret(options_.secret);
+  hello.set_epoch(epoch_);
+  feed_.Connect(hops_.front()->stop().address, hops_.back()->stop().address, hello);
   SetTimer(kOpenTimeout, &Chain::OnOpenDue);
 }
 

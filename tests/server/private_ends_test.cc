@@ -113,6 +113,24 @@ TEST_CASE("outputs wait for the owner's stream", "[server][private]") {
   CHECK(rows == 300);
 }
 
+TEST_CASE("a stream of an earlier Open gets no outputs of a later one", "[server][private]") {
+  Swarm swarm;
+  PrivateRing ring(swarm);
+  ring.client.OpenAll();
+  swarm.Settle();
+  ring.client.NextEpoch();
+  ring.client.open().set_resume(true);
+  for (const std::size_t hop : {0, 1}) ring.client.SendOpen(hop);
+  ring.Start(0);
+  ring.Feed({1, 2, 3}, 0, 3);
+  swarm.Settle();
+  CHECK(ring.client.outputs().messages.empty());
+  const std::unique_ptr<DataEnd> late = ring.client.DialData(1, /*receive=*/true);
+  swarm.Settle();
+  REQUIRE(late->messages.size() == 1);
+  CHECK(late->messages[0].step().runs(0).count() == 3);
+}
+
 TEST_CASE("a client that does not read its outputs holds the whole chain back",
           "[server][private]") {
   Swarm swarm;
