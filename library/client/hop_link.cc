@@ -88,8 +88,10 @@ void HopLink::TakeOpened(const v1::Opened& opened) {
 
 void HopLink::TakeBeat(const v1::Beat& beat) {
   if (beat.nonce() != beat_nonce_) return;  // of an earlier question
-  report_ = {
-      .answered = true, .rows_received = beat.rows_received(), .rows_done = beat.rows_done()};
+  report_ = {.answered = true,
+             .rows_received = beat.rows_received(),
+             .rows_done = beat.rows_done(),
+             .rows_unsent = beat.rows_unsent()};
   computing_ = absl::Microseconds(beat.computing_us());
   listener_.OnBeat(*this);
 }

@@ -172,7 +172,10 @@ void Hop::OnInboundDrained(Inbound& inbound) {
 
 void Hop::OnOutputs(HostedSession& session) {
   const std::int64_t fresh = session.relay.SendRows();
-  if (session.link) session.link->counters().rows_done += fresh;
+  if (session.link) {
+    session.link->counters().rows_done += fresh;
+    session.link->counters().rows_unsent = session.relay.HeldUp();
+  }
   RetryInbound(session);
   if (session.MayCompute() && session.state->waiting_rows() > 0) scheduler_.Wake();
 }

@@ -88,6 +88,15 @@ std::int64_t Relay::SendRows() {
   return fresh;
 }
 
+std::int64_t Relay::HeldUp() const {
+  if (session_.request().samples()) return 0;  // they wait to be sampled from
+  std::int64_t rows = 0;
+  for (int i = 0; i < session_.sequences(); ++i) {
+    rows += std::max<std::int64_t>(0, session_.outbox(i).end() - session_.sent(i));
+  }
+  return rows;
+}
+
 // Adds a sequence's unsent rows that fit into `room` bytes; one always fits into an empty step.
 std::int64_t Relay::AddRows(int sequence, std::int64_t room, v1::Step& step) {
   if (!session_.HasUnsent(sequence)) return 0;

@@ -104,7 +104,14 @@ TEST_CASE("outputs wait for the owner's stream", "[server][private]") {
   ring.Start(0);
   ring.Feed(std::vector<TokenId>(300, 11), 0, 128);
   swarm.Settle();
-  CHECK(ring.last.stats().rows < 300);  // it does not compute what it cannot send
+  const std::uint64_t computed = ring.last.stats().rows;
+  CHECK(computed < 300);  // it does not compute what it cannot send
+  v1::ControlUp beat;
+  beat.mutable_beat()->set_nonce(1);
+  ring.client.Send(1, beat);
+  swarm.Settle();
+  const v1::ControlDown& answer = ring.client.control(1).messages.back();
+  CHECK(answer.beat().rows_unsent() == computed);
   const std::unique_ptr<DataEnd> late = ring.client.DialData(1, /*receive=*/true);
   swarm.Settle();
   CHECK(ring.last.stats().rows == 300);
