@@ -60,6 +60,8 @@ void Chain::Begin(Turn turn, std::int64_t kv_tokens) {
   excluded_.clear();
   redialled_.clear();
   restarted_.clear();
+  believed_.clear();
+  accusation_.reset();
   relaunches_ = 0;
   recovery_.reset();
   last_progress_ = loop_.Now();
@@ -147,6 +149,9 @@ void Chain::OnOpened(HopLink& hop) {
   for (const auto& each : hops_) {
     if (!each->opened(epoch_)) return;
   }
+  // A hop that cannot reach another takes no step in this epoch. Soon it may: they were dialled at
+  // the same time.
+  if (in_doubt_) return SetTimer(Patience::BeforeBeat(), &Chain::BeginAnew);
   Launch(/*from_states=*/true);
 }
 
@@ -208,7 +213,7 @@ void Chain::Launch(bool from_states) {
   }
   state_ = State::kRunning;
   last_progress_ = recovery_.has_value() ? last_progress_ : loop_.Now();
-  launched_ = loop_.Now();
+  expecting_since_ = loop_.Now();
   CancelTimer();  // of the opening
   Watch();
 }
@@ -286,6 +291,7 @@ void Chain::OnStep(const v1::Step& step) {
 }
 
 void Chain::Append(std::uint32_t number, TokenId id) {
+  if (!Expecting()) expecting_since_ = loop_.Now();
   Sequence& sequence = sequences_[number];
   sequence.turn.ids.push_back(id);
   ++tokens_;
@@ -299,6 +305,7 @@ void Chain::Append(std::uint32_t number, TokenId id) {
 void Chain::Acknowledge(std::uint32_t number, std::int64_t known) {
   Sequence& acknowledged = sequences_[number];
   if (known - acknowledged.acknowledged < kAckEvery) return;
+  if (!Expecting()) expecting_since_ = loop_.Now();
   acknowledged.acknowledged = known;
   if (state_ != State::kRunning && state_ != State::kAsking) return;
   v1::ControlUp message;
@@ -331,17 +338,18 @@ std::vector<PeerId> Chain::Route() const {
 
 void Chain::Progress() {
   const absl::Time now = loop_.Now();
-  patience_.Observe(rows_on_the_way_, now - std::max(last_progress_, launched_));
+  patience_.Observe(rows_on_the_way_, Silence());
   rows_on_the_way_ = std::count_if(sequences_.begin(), sequences_.end(),
                                    [](const Sequence& sequence) { return !sequence.finished; });
   if (recovery_.has_value()) {
     recovery_->pause = now - last_progress_;
     owner_.OnRecovered(*std::exchange(recovery_, std::nullopt));
   }
-  last_progress_ = now;
+  last_progress_ = expecting_since_ = now;
   if (state_ == State::kAsking) state_ = State::kRunning;
   redialled_.clear();
   restarted_.clear();
+  accusation_.reset();
   relaunches_ = 0;
   in_doubt_ = false;
   // Every hop has handled this epoch's Start, or there would be no output.

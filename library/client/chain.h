@@ -144,6 +144,7 @@ class Chain : private HopListener {
   void Progress();  // an output came
   bool Expecting() const;
   void Watch();  // sees to it that silence is noticed
+  absl::Duration Silence() const;
   void OnSilence();
   void OnBeatsDue();
 
@@ -151,6 +152,10 @@ class Chain : private HopListener {
   void OnOpenDue();
   void OnFeedBroken(absl::Status status);
   void AskAll();
+  std::vector<HopReport> Reports() const;
+  void BeginAnew();
+  void ReplaceAccused();
+  HopLink* Find(const PeerId& peer);
   void Replace(HopLink& hop, const std::string& reason, bool at_fault);
   void BeginRecovery(const PeerId& blamed, const std::string& reason);
   void Substitute(HopLink& hop, const std::vector<RouteStop>& stops);
@@ -179,10 +184,17 @@ class Chain : private HopListener {
 
   Patience patience_;
   absl::Time last_progress_;
-  absl::Time launched_;               // the epoch's Starts were sent
-  std::int64_t rows_on_the_way_ = 0;  // of the pass that is awaited
+  absl::Time expecting_since_;        // the pass that is awaited could begin
+  std::int64_t rows_on_the_way_ = 0;  // of that pass
   bool in_doubt_ = false;             // a link between hops broke: begin anew if all answer
   int relaunches_ = 0;                // of this route, without progress
+  struct Accusation {
+    PeerId by;
+    PeerId about;
+    std::string why;
+  };
+  std::optional<Accusation> accusation_;  // the last since there was progress
+  std::set<PeerId> believed_;             // whose accusation has cost another hop its place
   Loop::TimerId timer_ = 0;
   bool timer_set_ = false;
   std::optional<Recovery> recovery_;  // under way, since last_progress_

@@ -126,6 +126,42 @@ TEST_CASE("a server may stop whatever its neighbours are doing", "[client][kill]
   }
 }
 
+TEST_CASE("a hop that another cannot reach is replaced", "[client][kill]") {
+  const std::vector<TokenId> expected = Undisturbed(EndMode::kRing);
+  const int step = GENERATE(0, 1, 30);
+  SECTION("by a replica") {
+    SimulatedSwarm swarm(ThreeHopsWithReplicas(EndMode::kRing));
+    swarm.Begin(OnePrompt(kSteps), 128);
+    REQUIRE(swarm.RunUntilTokens(step, absl::Minutes(1)));
+    swarm.network().Cut(swarm.peer(0), swarm.peer(1));
+    REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+    CHECK(Failure(swarm) == "");
+    CHECK(swarm.outcome().tokens[0] == expected);
+    CHECK(swarm.Route() == std::vector<int>{0, 4, 2});
+    REQUIRE(swarm.outcome().recoveries.size() == 1);
+    CHECK(swarm.outcome().recoveries[0].blamed == swarm.peer(1));
+    CHECK(swarm.outcome().recoveries[0].pause <= kLongestPause);
+  }
+  SECTION("with an error that names it where there is none") {
+    SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
+    swarm.Begin(OnePrompt(kSteps), 128);
+    REQUIRE(swarm.RunUntilTokens(step, absl::Minutes(1)));
+    swarm.network().Cut(swarm.peer(0), swarm.peer(1));
+    REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+    CHECK_THAT(Failure(swarm), Catch::Matchers::ContainsSubstring("[2, 4)"));
+  }
+}
+
+TEST_CASE("a hop that reaches no next hop is replaced itself", "[client][kill]") {
+  SimulatedSwarm swarm(ThreeHopsWithReplicas(EndMode::kRing));
+  swarm.network().Cut(swarm.peer(0), swarm.peer(1));
+  swarm.network().Cut(swarm.peer(0), swarm.peer(4));
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  CHECK(swarm.Route() == std::vector<int>{3, 4, 2});
+}
+
 TEST_CASE("without a replica the error names the missing blocks", "[client][kill]") {
   SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
   swarm.Begin(OnePrompt(kSteps), 128);
