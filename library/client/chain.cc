@@ -323,11 +323,7 @@ void Chain::Finish(std::uint32_t number) { sequences_[number].finished = true; }
 void Chain::Close() {
   CancelTimer();
   state_ = State::kIdle;
-  for (const auto& hop : hops_) {
-    v1::ControlUp message;
-    message.mutable_close();
-    hop->Send(std::move(message));
-  }
+  for (const auto& hop : hops_) hop->Close();
 }
 
 std::vector<PeerId> Chain::Route() const {

@@ -99,7 +99,7 @@ class Chain : private HopListener {
   using OnMeasured = std::function<void(std::vector<RouteHop>)>;
   void EndTurn(absl::Duration timeout, OnMeasured done);
 
-  // Frees the session on all hops.
+  // Frees the session on all hops. The last call.
   void Close();
 
   // The peers of the route in use.

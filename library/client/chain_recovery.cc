@@ -199,10 +199,7 @@ void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
 void Chain::Substitute(HopLink& hop, const std::vector<RouteStop>& stops) {
   auto at = std::find_if(hops_.begin(), hops_.end(),
                          [&](const auto& each) { return each.get() == &hop; });
-  v1::ControlUp message;
-  message.mutable_close();
-  hop.Send(std::move(message));
-  hop.Silence();
+  hop.Close();
   loop_.Post([old = std::move(*at)] {});
   at = hops_.erase(at);
   std::vector<std::unique_ptr<HopLink>> links;

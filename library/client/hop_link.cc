@@ -28,6 +28,15 @@ void HopLink::Send(v1::ControlUp message) {
   if (stream_ != nullptr) stream_->Write(std::move(message));
 }
 
+void HopLink::Close() {
+  silent_ = true;
+  if (stream_ == nullptr) return;
+  v1::ControlUp message;
+  message.mutable_close();
+  stream_->Write(std::move(message));
+  stream_->Finish(absl::OkStatus());  // or what is queued would go with the stream
+}
+
 void HopLink::AskBeat() {
   report_.answered = false;
   v1::ControlUp message;

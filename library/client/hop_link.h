@@ -40,8 +40,9 @@ class HopLink : private ControlClient::Handler {
   const RouteStop& stop() const { return stop_; }
   const PeerId& peer() const { return stop_.address.peer; }
 
-  // From now on nothing is told to the listener.
-  void Silence() { silent_ = true; }
+  // Has the hop free the session; from now on nothing is told to the listener. The hop is still
+  // told if the link goes at once.
+  void Close();
 
   // Dials again after the stream broke; the session may still be held there.
   void Redial();

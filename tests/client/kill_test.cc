@@ -122,6 +122,9 @@ TEST_CASE("a server may stop whatever its neighbours are doing", "[client][kill]
         REQUIRE(recovery.blamed.empty());
         REQUIRE(recovery.pause <= 20 * kDelay);
       }
+      swarm.Leave();
+      swarm.time().RunFor(2 * kDelay);
+      REQUIRE(swarm.sessions() == 0);  // nowhere does it wait for its grace to end
     }
   }
 }

@@ -181,6 +181,11 @@ class SimulatedSwarm::Client : public ChainOwner {
     chain_->Begin(std::move(turn), kv_tokens);
   }
 
+  void Leave() {
+    chain_->Close();
+    chain_.reset();
+  }
+
   Chain& chain() { return *chain_; }
   const Outcome& outcome() const { return outcome_; }
 
@@ -295,6 +300,14 @@ bool SimulatedSwarm::RunUntilTokens(std::size_t tokens, absl::Duration limit) {
 
 const SimulatedSwarm::Outcome& SimulatedSwarm::outcome() const { return client_end_->outcome(); }
 Chain& SimulatedSwarm::chain() { return client_end_->chain(); }
+
+void SimulatedSwarm::Leave() { client_end_->Leave(); }
+
+int SimulatedSwarm::sessions() const {
+  int sessions = 0;
+  for (const auto& server : servers_) sessions += server->hop().counters().sessions;
+  return sessions;
+}
 
 SwarmView SimulatedSwarm::View() const {
   SwarmView view{.num_blocks = spec().num_blocks, .peers = {}};

@@ -63,6 +63,10 @@ class SimulatedSwarm {
   bool RunUntilTokens(std::size_t tokens, absl::Duration limit);
   const Outcome& outcome() const;
   Chain& chain();
+  // Closes the session and forgets it; the last call to the client.
+  void Leave();
+  // On all servers.
+  int sessions() const;
 
   // The hops of the route in use, by server number.
   std::vector<int> Route();
