@@ -11,7 +11,7 @@ std::optional<Blame> FindBlame(std::span<const HopReport> reports, bool overdue)
   if (!overdue) return std::nullopt;
   for (std::size_t i = 0; i < reports.size(); ++i) {
     const HopReport& hop = reports[i];
-    if (hop.rows_done < hop.rows_received) {
+    if (hop.rows_done < hop.rows_received && hop.rows_unsent == 0) {
       return Blame{i,
                    absl::StrCat("received ", hop.rows_received, " rows, finished ", hop.rows_done)};
     }
@@ -23,10 +23,10 @@ std::size_t BehindWidestGap(std::span<const HopReport> reports) {
   std::size_t behind = 0;
   std::uint64_t widest = 0;
   for (std::size_t i = 0; i + 1 < reports.size(); ++i) {
-    const std::uint64_t done = reports[i].rows_done;
+    const std::uint64_t computed = reports[i].rows_done + reports[i].rows_unsent;
     const std::uint64_t received = reports[i + 1].rows_received;
-    if (done > received && done - received > widest) {
-      widest = done - received;
+    if (computed > received && computed - received > widest) {
+      widest = computed - received;
       behind = i + 1;
     }
   }

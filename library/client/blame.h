@@ -13,6 +13,7 @@ struct HopReport {
   bool answered = false;            // the beat, in time
   std::uint64_t rows_received = 0;  // since the epoch began
   std::uint64_t rows_done = 0;
+  std::uint64_t rows_unsent = 0;  // those that the next hop does not take
 };
 
 struct Blame {
@@ -21,12 +22,13 @@ struct Blame {
 };
 
 // At fault is, in this order: the first hop that did not answer; the first that has rows it did not
-// finish, if the chain was silent for longer than such rows may take (`overdue`). None: everyone
-// waits for somebody else, so the answer is on its way or was lost between two hops.
+// finish, if the chain was silent for longer than such rows may take (`overdue`) and it is not held
+// up by the next hop. None: everyone waits for somebody else, so the answer is on its way or was
+// lost between two hops.
 //   reports  along the route
 std::optional<Blame> FindBlame(std::span<const HopReport> reports, bool overdue);
 
-// The hop behind the widest gap between rows finished and rows received by the next: to be replaced
+// The hop behind the widest gap between rows computed and rows received by the next: to be replaced
 // when a chain stays silent although nobody is at fault and the epoch was begun anew.
 std::size_t BehindWidestGap(std::span<const HopReport> reports);
 

@@ -60,7 +60,10 @@ void Chain::Begin(Turn turn, std::int64_t kv_tokens) {
   excluded_.clear();
   redialled_.clear();
   restarted_.clear();
+  believed_.clear();
+  accusation_.reset();
   relaunches_ = 0;
+  answered_ = false;
   recovery_.reset();
   last_progress_ = loop_.Now();
   TakeSequences(std::move(turn));
@@ -134,8 +137,11 @@ void Chain::OpenAll() {
     if (hops_[i]->broken()) hops_[i]->Redial();
     hops_[i]->Open(open);
   }
-  feed_.Connect(hops_.front()->stop().address, hops_.back()->stop().address, options_.session,
-                options_.secret);
+  v1::Hello hello;
+  hello.set_session(options_.session);
+  hello.set_secret(options_.secret);
+  hello.set_epoch(epoch_);
+  feed_.Connect(hops_.front()->stop().address, hops_.back()->stop().address, hello);
   SetTimer(kOpenTimeout, &Chain::OnOpenDue);
 }
 
@@ -144,6 +150,9 @@ void Chain::OnOpened(HopLink& hop) {
   for (const auto& each : hops_) {
     if (!each->opened(epoch_)) return;
   }
+  // A hop that cannot reach another takes no step in this epoch. Soon it may: they were dialled at
+  // the same time.
+  if (in_doubt_) return SetTimer(Patience::BeforeBeat(), &Chain::BeginAnew);
   Launch(/*from_states=*/true);
 }
 
@@ -203,9 +212,10 @@ void Chain::Launch(bool from_states) {
   for (const FeedRun& run : runs) {
     if (absl::Status status = feed_.Send(epoch_, run); !status.ok()) return Fail(std::move(status));
   }
+  if (!answered_) prompt_rows_ = rows_on_the_way_;
   state_ = State::kRunning;
   last_progress_ = recovery_.has_value() ? last_progress_ : loop_.Now();
-  launched_ = loop_.Now();
+  expecting_since_ = loop_.Now();
   CancelTimer();  // of the opening
   Watch();
 }
@@ -285,6 +295,7 @@ void Chain::OnStep(const v1::Step& step) {
 }
 
 void Chain::Append(std::uint32_t number, TokenId id) {
+  if (!Expecting()) expecting_since_ = loop_.Now();
   Sequence& sequence = sequences_[number];
   sequence.turn.ids.push_back(id);
   ++tokens_;
@@ -298,6 +309,7 @@ void Chain::Append(std::uint32_t number, TokenId id) {
 void Chain::Acknowledge(std::uint32_t number, std::int64_t known) {
   Sequence& acknowledged = sequences_[number];
   if (known - acknowledged.acknowledged < kAckEvery) return;
+  if (!Expecting()) expecting_since_ = loop_.Now();
   acknowledged.acknowledged = known;
   if (state_ != State::kRunning && state_ != State::kAsking) return;
   v1::ControlUp message;
@@ -315,11 +327,7 @@ void Chain::Finish(std::uint32_t number) { sequences_[number].finished = true; }
 void Chain::Close() {
   CancelTimer();
   state_ = State::kIdle;
-  for (const auto& hop : hops_) {
-    v1::ControlUp message;
-    message.mutable_close();
-    hop->Send(std::move(message));
-  }
+  for (const auto& hop : hops_) hop->Close();
 }
 
 std::vector<PeerId> Chain::Route() const {
@@ -330,7 +338,8 @@ std::vector<PeerId> Chain::Route() const {
 
 void Chain::Progress(std::int64_t done) {
   const absl::Time now = loop_.Now();
-  patience_.Observe(done, now - std::max(last_progress_, launched_));
+  answered_ = true;
+  patience_.Observe(done, Silence());
   // Of a prompt beside those that already have their first token, all rows are still awaited.
   rows_on_the_way_ = 0;
   for (const Sequence& sequence : sequences_) {
@@ -341,10 +350,11 @@ void Chain::Progress(std::int64_t done) {
     recovery_->pause = now - last_progress_;
     owner_.OnRecovered(*std::exchange(recovery_, std::nullopt));
   }
-  last_progress_ = now;
+  last_progress_ = expecting_since_ = now;
   if (state_ == State::kAsking) state_ = State::kRunning;
   redialled_.clear();
   restarted_.clear();
+  accusation_.reset();
   relaunches_ = 0;
   in_doubt_ = false;
   // Every hop has handled this epoch's Start, or there would be no output.

@@ -94,12 +94,16 @@ class Chain : private HopListener {
   // Nothing more is wanted of a sequence.
   void Finish(std::uint32_t sequence);
 
-  // Ends the turn and asks the hops for the time they spent on it; `done` gets the route, at the
-  // latest after `timeout`.
-  using OnMeasured = std::function<void(std::vector<RouteHop>)>;
+  struct Measured {
+    std::vector<RouteHop> route;
+    std::int64_t prompt_rows = 0;  // computed before the turn's first output, held ones excluded
+  };
+  // Ends the turn and asks the hops for the time they spent on it; `done` is called at the latest
+  // after `timeout`.
+  using OnMeasured = std::function<void(Measured)>;
   void EndTurn(absl::Duration timeout, OnMeasured done);
 
-  // Frees the session on all hops.
+  // Frees the session on all hops. The last call.
   void Close();
 
   // The peers of the route in use.
@@ -144,6 +148,7 @@ class Chain : private HopListener {
   void Progress(std::int64_t done);  // so many more have gone through all hops
   bool Expecting() const;
   void Watch();  // sees to it that silence is noticed
+  absl::Duration Silence() const;
   void OnSilence();
   void OnBeatsDue();
 
@@ -151,6 +156,10 @@ class Chain : private HopListener {
   void OnOpenDue();
   void OnFeedBroken(absl::Status status);
   void AskAll();
+  std::vector<HopReport> Reports() const;
+  void BeginAnew();
+  void ReplaceAccused();
+  HopLink* Find(const PeerId& peer);
   void Replace(HopLink& hop, const std::string& reason, bool at_fault);
   void BeginRecovery(const PeerId& blamed, const std::string& reason);
   void Substitute(HopLink& hop, const std::vector<RouteStop>& stops);
@@ -179,10 +188,19 @@ class Chain : private HopListener {
 
   Patience patience_;
   absl::Time last_progress_;
-  absl::Time launched_;               // the epoch's Starts were sent
-  std::int64_t rows_on_the_way_ = 0;  // of the pass that is awaited
+  absl::Time expecting_since_;        // the pass that is awaited could begin
+  std::int64_t rows_on_the_way_ = 0;  // of that pass
+  std::int64_t prompt_rows_ = 0;      // of this turn, as far as hops computed them
+  bool answered_ = false;             // this turn has an output
   bool in_doubt_ = false;             // a link between hops broke: begin anew if all answer
   int relaunches_ = 0;                // of this route, without progress
+  struct Accusation {
+    PeerId by;
+    PeerId about;
+    std::string why;
+  };
+  std::optional<Accusation> accusation_;  // the last since there was progress
+  std::set<PeerId> believed_;             // whose accusation has cost another hop its place
   Loop::TimerId timer_ = 0;
   bool timer_set_ = false;
   std::optional<Recovery> recovery_;  // under way, since last_progress_

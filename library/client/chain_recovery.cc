@@ -31,11 +31,12 @@ void Chain::Watch() {
 
 void Chain::OnSilence() {
   if (state_ != State::kRunning || !Expecting()) return;
-  const absl::Time quiet_since = std::max(last_progress_, launched_);
-  const absl::Duration left = quiet_since + Patience::BeforeBeat() - loop_.Now();
+  const absl::Duration left = Patience::BeforeBeat() - Silence();
   if (left > absl::ZeroDuration()) return SetTimer(left, &Chain::OnSilence);
   AskAll();
 }
+
+absl::Duration Chain::Silence() const { return loop_.Now() - expecting_since_; }
 
 void Chain::AskAll() {
   state_ = State::kAsking;
@@ -54,20 +55,48 @@ void Chain::OnBeat(HopLink&) {
 void Chain::OnBeatsDue() {
   if (state_ == State::kRunning) return Watch();
   if (state_ != State::kAsking) return;
-  std::vector<HopReport> reports;
-  for (const auto& hop : hops_) reports.push_back(hop->report());
-  const absl::Duration silence = loop_.Now() - std::max(last_progress_, launched_);
-  const bool overdue = silence >= patience_.ForRows(rows_on_the_way_);
-  if (auto blame = FindBlame(reports, overdue)) {
+  const bool overdue = Silence() >= patience_.ForRows(rows_on_the_way_);
+  if (auto blame = FindBlame(Reports(), overdue)) {
     return Replace(*hops_[blame->hop], blame->reason, /*at_fault=*/true);
   }
   if (!overdue && !in_doubt_) return AskAll();
+  BeginAnew();
+}
+
+// Nobody is at fault and yet nothing comes: rows were lost, or two hops do not reach each other.
+void Chain::BeginAnew() {
   if (relaunches_++ < kRelaunches) {
     BeginRecovery(PeerId{}, "rows were lost between two hops");
     return OpenAll();
   }
-  Replace(*hops_[BehindWidestGap(reports)], "cannot be reached by the hop before it",
+  if (accusation_.has_value() && Find(accusation_->by) && Find(accusation_->about)) {
+    return ReplaceAccused();
+  }
+  Replace(*hops_[BehindWidestGap(Reports())], "cannot be reached by the hop before it",
           /*at_fault=*/true);
+}
+
+// Who accuses one hop after another is at fault itself.
+void Chain::ReplaceAccused() {
+  const Accusation accusation = *std::exchange(accusation_, std::nullopt);
+  const std::string by = accusation.by.ShortString();
+  if (!believed_.insert(accusation.by).second) {
+    return Replace(*Find(accusation.by), "accuses one hop after another", /*at_fault=*/true);
+  }
+  Replace(*Find(accusation.about), absl::StrCat("is accused by ", by, ": ", accusation.why),
+          /*at_fault=*/true);
+}
+
+std::vector<HopReport> Chain::Reports() const {
+  std::vector<HopReport> reports;
+  for (const auto& hop : hops_) reports.push_back(hop->report());
+  return reports;
+}
+
+HopLink* Chain::Find(const PeerId& peer) {
+  const auto found = std::find_if(hops_.begin(), hops_.end(),
+                                  [&](const auto& hop) { return hop->peer() == peer; });
+  return found == hops_.end() ? nullptr : found->get();
 }
 
 // ---- what hops report
@@ -85,12 +114,11 @@ void Chain::OnError(HopLink& hop, absl::Status status, const PeerId& about) {
   if (state_ == State::kIdle || state_ == State::kFailed) return;
   const std::string message(status.message());
   if (!about.empty() && about != hop.peer()) {
-    const bool in_route = std::any_of(hops_.begin(), hops_.end(),
-                                      [&](const auto& each) { return each->peer() == about; });
-    // While a route is being opened, that itself will show who is there.
-    if (!in_route || state_ == State::kOpening) return;
+    if (Find(about) == nullptr) return;
+    accusation_ = {hop.peer(), about, message};
     in_doubt_ = true;
-    return AskAll();
+    if (state_ != State::kOpening) AskAll();  // else who opens shows who is there
+    return;
   }
   switch (status.code()) {
     case absl::StatusCode::kAborted:  // it lost the session: begin there anew, once
@@ -171,10 +199,7 @@ void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
 void Chain::Substitute(HopLink& hop, const std::vector<RouteStop>& stops) {
   auto at = std::find_if(hops_.begin(), hops_.end(),
                          [&](const auto& each) { return each.get() == &hop; });
-  v1::ControlUp message;
-  message.mutable_close();
-  hop.Send(std::move(message));
-  hop.Silence();
+  hop.Close();
   loop_.Post([old = std::move(*at)] {});
   at = hops_.erase(at);
   std::vector<std::unique_ptr<HopLink>> links;
@@ -200,16 +225,15 @@ void Chain::EndTurn(absl::Duration timeout, OnMeasured done) {
 
 void Chain::FinishMeasuring() {
   if (on_measured_ == nullptr) return;
-  std::vector<RouteHop> route;
+  Measured measured{.route = {}, .prompt_rows = prompt_rows_};
   for (const auto& hop : hops_) {
-    const double rows = static_cast<double>(std::max<std::uint64_t>(1, hop->report().rows_done));
-    route.push_back(
+    measured.route.push_back(
         {.peer = hop->peer(),
          .address = hop->stop().address.HostPort(),
          .blocks = hop->stop().blocks,
-         .milliseconds_per_token = absl::ToDoubleMilliseconds(hop->computing()) / rows});
+         .milliseconds_per_token = absl::ToDoubleMilliseconds(hop->computing_per_token())});
   }
-  std::exchange(on_measured_, nullptr)(std::move(route));
+  std::exchange(on_measured_, nullptr)(std::move(measured));
 }
 
 // ---- the one timer

@@ -20,17 +20,23 @@ Feed::Feed(Options options, Transport& transport, Loop& loop, OnStep on_step, On
       on_step_(std::move(on_step)),
       on_broken_(std::move(on_broken)) {}
 
-void Feed::Connect(const PeerAddress& first, const PeerAddress& last, const std::string& session,
-                   const std::string& secret) {
+void Feed::Connect(const PeerAddress& first, const PeerAddress& last, const v1::Hello& hello) {
   step_no_ = 0;
-  to_first_ = transport_.OpenData(first, loop_);
-  to_first_->Start(*this);
-  Hello(*to_first_, session, secret, /*receive=*/false);
+  to_first_ = Dial(first, hello);
   from_last_.reset();
   if (options_.ring) return;
-  from_last_ = transport_.OpenData(last, loop_);
-  from_last_->Start(*this);
-  Hello(*from_last_, session, secret, /*receive=*/true);
+  v1::Hello receiver = hello;
+  receiver.set_receive(true);
+  from_last_ = Dial(last, std::move(receiver));
+}
+
+std::unique_ptr<DataStream> Feed::Dial(const PeerAddress& peer, v1::Hello hello) {
+  std::unique_ptr<DataStream> stream = transport_.OpenData(peer, loop_);
+  stream->Start(*this);
+  v1::Frame frame;
+  *frame.mutable_hello() = std::move(hello);
+  stream->Write(std::move(frame));
+  return stream;
 }
 
 absl::Status Feed::Send(std::uint32_t epoch, const FeedRun& run) {
@@ -61,15 +67,6 @@ void Feed::OnMessage(v1::Frame frame) {
 }
 
 void Feed::OnClosed(absl::Status status) { on_broken_(std::move(status)); }
-
-void Feed::Hello(DataStream& stream, const std::string& session, const std::string& secret,
-                 bool receive) {
-  v1::Frame frame;
-  frame.mutable_hello()->set_session(session);
-  frame.mutable_hello()->set_secret(secret);
-  frame.mutable_hello()->set_receive(receive);
-  stream.Write(std::move(frame));
-}
 
 std::int64_t Feed::RowsPerStep() const {
   if (options_.ring) return kStepIds;

@@ -40,8 +40,7 @@ class Feed : private DataStream::Handler {
   Feed(Options options, Transport& transport, Loop& loop, OnStep on_step, OnBroken on_broken);
 
   // Opens the streams anew: to the first hop, and with private ends to the last for its outputs.
-  void Connect(const PeerAddress& first, const PeerAddress& last, const std::string& session,
-               const std::string& secret);
+  void Connect(const PeerAddress& first, const PeerAddress& last, const v1::Hello& hello);
 
   // Sends tokens on their way, in steps of bounded size.
   absl::Status Send(std::uint32_t epoch, const FeedRun& run);
@@ -49,8 +48,7 @@ class Feed : private DataStream::Handler {
  private:
   void OnMessage(v1::Frame frame) override;
   void OnClosed(absl::Status status) override;
-  void Hello(DataStream& stream, const std::string& session, const std::string& secret,
-             bool receive);
+  std::unique_ptr<DataStream> Dial(const PeerAddress& peer, v1::Hello hello);
   std::int64_t RowsPerStep() const;
 
   const Options options_;

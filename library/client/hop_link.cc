@@ -4,6 +4,14 @@
 #include <utility>
 
 namespace fallow {
+namespace {
+
+absl::Duration PerRow(std::uint64_t microseconds, std::uint64_t rows) {
+  return absl::Microseconds(static_cast<double>(microseconds) /
+                            static_cast<double>(std::max<std::uint64_t>(1, rows)));
+}
+
+}  // namespace
 
 HopLink::HopLink(const RouteStop& stop, Transport& transport, Loop& loop, HopListener& listener)
     : stop_(stop), transport_(transport), loop_(loop), listener_(listener) {
@@ -26,6 +34,15 @@ void HopLink::Open(v1::Open open) {
 
 void HopLink::Send(v1::ControlUp message) {
   if (stream_ != nullptr) stream_->Write(std::move(message));
+}
+
+void HopLink::Close() {
+  silent_ = true;
+  if (stream_ == nullptr) return;
+  v1::ControlUp message;
+  message.mutable_close();
+  stream_->Write(std::move(message));
+  stream_->Finish(absl::OkStatus());  // or what is queued would go with the stream
 }
 
 void HopLink::AskBeat() {
@@ -88,9 +105,12 @@ void HopLink::TakeOpened(const v1::Opened& opened) {
 
 void HopLink::TakeBeat(const v1::Beat& beat) {
   if (beat.nonce() != beat_nonce_) return;  // of an earlier question
-  report_ = {
-      .answered = true, .rows_received = beat.rows_received(), .rows_done = beat.rows_done()};
-  computing_ = absl::Microseconds(beat.computing_us());
+  report_ = {.answered = true,
+             .rows_received = beat.rows_received(),
+             .rows_done = beat.rows_done(),
+             .rows_unsent = beat.rows_unsent()};
+  computing_per_token_ = beat.steps() > 0 ? PerRow(beat.steps_us(), beat.steps())
+                                          : PerRow(beat.computing_us(), beat.rows_done());
   listener_.OnBeat(*this);
 }
 

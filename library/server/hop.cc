@@ -72,7 +72,10 @@ bool Hop::MaySpeak(const Inbound& inbound, const HostedSession& session) const {
   const OpenRequest& request = session.state->request();
   if (!SameSecret(inbound.secret(), request.secret)) return false;
   const bool owner = inbound.remote() == session.owner;
-  if (inbound.receives()) return owner && !request.ring && request.last();
+  if (inbound.receives()) {
+    const bool of_this_open = inbound.epoch() == 0 || inbound.epoch() == request.epoch;
+    return owner && !request.ring && request.last() && of_this_open;
+  }
   const bool has_previous = request.ring || !request.first();
   return owner || (has_previous && inbound.remote() == request.previous().peer);
 }
@@ -169,7 +172,10 @@ void Hop::OnInboundDrained(Inbound& inbound) {
 
 void Hop::OnOutputs(HostedSession& session) {
   const std::int64_t fresh = session.relay.SendRows();
-  if (session.link) session.link->counters().rows_done += fresh;
+  if (session.link) {
+    session.link->counters().rows_done += fresh;
+    session.link->counters().rows_unsent = session.relay.HeldUp();
+  }
   RetryInbound(session);
   if (session.MayCompute() && session.state->waiting_rows() > 0) scheduler_.Wake();
 }

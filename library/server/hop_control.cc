@@ -166,6 +166,7 @@ void Hop::Bind(HostedSession& session, const std::shared_ptr<ControlLink>& link)
     }
     session.link = link;
   }
+  link->counters().Reset();
   session.last_step = data_.Now();
   CountSessions();
   v1::ControlDown message;
@@ -203,10 +204,7 @@ absl::Status Hop::TakeStart(HostedSession& session, const v1::Start& start) {
     return absl::OkStatus();  // it was under way when the client was told
   FALLOW_RETURN_IF_ERROR(session.state->Start(start));
   session.relay.Restart();
-  SessionCounters& counters = session.link->counters();
-  counters.rows_received = 0;
-  counters.rows_done = 0;
-  counters.computing_ns = 0;
+  session.link->counters().Reset();
   session.last_step = data_.Now();
   scheduler_.CountWaiting();
   OnOutputs(session);  // those that are sent again

@@ -34,6 +34,7 @@ absl::Status Inbound::ReadHello(const v1::Hello& hello) {
   FALLOW_ASSIGN_OR_RETURN(session_, ReadBytes<16>(hello.session(), "hello.session"));
   FALLOW_ASSIGN_OR_RETURN(secret_, ReadBytes<32>(hello.secret(), "hello.secret"));
   receives_ = hello.receive();
+  epoch_ = hello.epoch();
   return absl::OkStatus();
 }
 

@@ -41,6 +41,7 @@ class Inbound : private DataStream::Handler {
   const SessionId& session() const { return session_; }
   const SessionSecret& secret() const { return secret_; }
   bool receives() const { return receives_; }
+  std::uint32_t epoch() const { return epoch_; }  // of its Hello
   DataStream& stream() { return *stream_; }
 
   // Its Hello was accepted: steps are listened to.
@@ -75,6 +76,7 @@ class Inbound : private DataStream::Handler {
   SessionId session_{};
   SessionSecret secret_{};
   bool receives_ = false;
+  std::uint32_t epoch_ = 0;
   std::uint64_t last_step_ = 0;
   std::optional<v1::Step> held_;
 };

@@ -43,9 +43,10 @@ void Relay::Dial() {
   dialled_->Write(std::move(frame));
 }
 
+// At once: the end of this stream must not be taken for that of the next.
 void Relay::Disconnect() {
   UseStream(nullptr);
-  if (dialled_ != nullptr) data_.Post([stream = std::move(dialled_)] {});
+  dialled_.reset();
 }
 
 void Relay::UseStream(DataStream* stream) {
@@ -74,6 +75,7 @@ void Relay::Write(v1::Step step) {
 
 std::int64_t Relay::SendRows() {
   if (session_.request().samples()) return 0;  // it sends ids
+  if (!session_.computes()) return 0;          // Start says from where on
   std::int64_t fresh = 0;
   while (session_.HasUnsent() && TakesMore()) {
     v1::Step step = NewStep();
@@ -84,6 +86,15 @@ std::int64_t Relay::SendRows() {
     Write(std::move(step));
   }
   return fresh;
+}
+
+std::int64_t Relay::HeldUp() const {
+  if (session_.request().samples()) return 0;  // they wait to be sampled from
+  std::int64_t rows = 0;
+  for (int i = 0; i < session_.sequences(); ++i) {
+    rows += std::max<std::int64_t>(0, session_.outbox(i).end() - session_.sent(i));
+  }
+  return rows;
 }
 
 // Adds a sequence's unsent rows that fit into `room` bytes; one always fits into an empty step.

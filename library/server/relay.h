@@ -43,6 +43,9 @@ class Relay : private DataStream::Handler {
   // Writes outputs as long as the stream takes them. Returns how many were no repetition.
   std::int64_t SendRows();
 
+  // Outputs that wait until the next hop takes them.
+  std::int64_t HeldUp() const;
+
   // Tokens that the last hop of a ring has sampled, for the first.
   struct IdRow {
     std::uint32_t sequence = 0;

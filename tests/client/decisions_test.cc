@@ -130,6 +130,13 @@ TEST_CASE("blame falls on the silent, then on the one with unfinished rows", "[c
   CHECK(blamed({fine, stuck, stuck}, true) == 1);
   CHECK(blamed({fine, stuck, fine}, false) == -1);
   CHECK(blamed({fine, fine, fine}, true) == -1);
+
+  const HopReport held_up{true, 13, 12, 1};  // its next hop takes no rows
+  CHECK(blamed({held_up, {true, 12, 12}, fine}, true) == -1);
+  CHECK(blamed({held_up, {true, 12, 11}, fine}, true) == 1);
+  CHECK(blamed({{true, 14, 12, 1}, {true, 12, 11, 1}, {true, 11, 10}}, true) == 2);
+  CHECK(blamed({held_up, held_up, silent}, true) == 2);
+  CHECK(BehindWidestGap(std::vector<HopReport>{held_up, {true, 12, 12}, {true, 12, 12}}) == 1);
   CHECK(BehindWidestGap(std::vector<HopReport>{{true, 9, 9}, {true, 7, 7}, {true, 7, 7}}) == 1);
   CHECK(BehindWidestGap(std::vector<HopReport>{{true, 9, 9}, {true, 9, 9}, {true, 4, 4}}) == 2);
 }

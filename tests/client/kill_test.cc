@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "catch2/catch_test_macros.hpp"
+#include "catch2/generators/catch_generators.hpp"
 #include "catch2/matchers/catch_matchers_string.hpp"
 #include "tests/client/simulated_swarm.h"
 #include "tests/model/golden_files.h"
@@ -52,6 +53,7 @@ const Fault kFaults[] = {
     {"freeze", [](SimulatedSwarm& swarm, int server) { swarm.Freeze(server); }},
     {"cut", [](SimulatedSwarm& swarm, int server) { swarm.Cut(server); }},
     {"restart", [](SimulatedSwarm& swarm, int server) { swarm.Restart(server); }},
+    {"stop", [](SimulatedSwarm& swarm, int server) { swarm.Stop(server, absl::Seconds(5)); }},
 };
 
 void StrikeEveryStep(EndMode end_mode) {
@@ -96,6 +98,71 @@ TEST_CASE("in a ring a hop may fail in any way at any step", "[client][kill]") {
 
 TEST_CASE("with private ends a hop may fail in any way at any step", "[client][kill]") {
   StrikeEveryStep(EndMode::kPrivateEnds);
+}
+
+// The seed draws how long each message travels; those of no delay, what happens first.
+TEST_CASE("a server may stop whatever its neighbours are doing", "[client][kill]") {
+  const EndMode end_mode = GENERATE(EndMode::kRing, EndMode::kPrivateEnds);
+  const std::vector<TokenId> expected = Undisturbed(end_mode);
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    for (int hop = 0; hop < 3; ++hop) {
+      INFO("seed " << seed << ", hop " << hop);
+      SimulatedSwarm::Options options = ThreeHopsWithReplicas(end_mode);
+      options.delay = seed % 2 == 0 ? absl::ZeroDuration() : kDelay;
+      options.seed = seed;
+      SimulatedSwarm swarm(options);
+      swarm.Begin(OnePrompt(kSteps), 128);
+      REQUIRE(swarm.RunUntilTokens(1 + seed % 20, absl::Minutes(1)));
+      swarm.Stop(hop, absl::Seconds(5));
+      REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+      REQUIRE(Failure(swarm) == "");
+      REQUIRE(swarm.outcome().tokens[0] == expected);
+      for (const Recovery& recovery : swarm.outcome().recoveries) {
+        INFO(recovery.reason);
+        REQUIRE(recovery.blamed.empty());
+        REQUIRE(recovery.pause <= 20 * kDelay);
+      }
+      swarm.Leave();
+      swarm.time().RunFor(2 * kDelay);
+      REQUIRE(swarm.sessions() == 0);  // nowhere does it wait for its grace to end
+    }
+  }
+}
+
+TEST_CASE("a hop that another cannot reach is replaced", "[client][kill]") {
+  const std::vector<TokenId> expected = Undisturbed(EndMode::kRing);
+  const int step = GENERATE(0, 1, 30);
+  SECTION("by a replica") {
+    SimulatedSwarm swarm(ThreeHopsWithReplicas(EndMode::kRing));
+    swarm.Begin(OnePrompt(kSteps), 128);
+    REQUIRE(swarm.RunUntilTokens(step, absl::Minutes(1)));
+    swarm.network().Cut(swarm.peer(0), swarm.peer(1));
+    REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+    CHECK(Failure(swarm) == "");
+    CHECK(swarm.outcome().tokens[0] == expected);
+    CHECK(swarm.Route() == std::vector<int>{0, 4, 2});
+    REQUIRE(swarm.outcome().recoveries.size() == 1);
+    CHECK(swarm.outcome().recoveries[0].blamed == swarm.peer(1));
+    CHECK(swarm.outcome().recoveries[0].pause <= kLongestPause);
+  }
+  SECTION("with an error that names it where there is none") {
+    SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
+    swarm.Begin(OnePrompt(kSteps), 128);
+    REQUIRE(swarm.RunUntilTokens(step, absl::Minutes(1)));
+    swarm.network().Cut(swarm.peer(0), swarm.peer(1));
+    REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+    CHECK_THAT(Failure(swarm), Catch::Matchers::ContainsSubstring("[2, 4)"));
+  }
+}
+
+TEST_CASE("a hop that reaches no next hop is replaced itself", "[client][kill]") {
+  SimulatedSwarm swarm(ThreeHopsWithReplicas(EndMode::kRing));
+  swarm.network().Cut(swarm.peer(0), swarm.peer(1));
+  swarm.network().Cut(swarm.peer(0), swarm.peer(4));
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  CHECK(swarm.Route() == std::vector<int>{3, 4, 2});
 }
 
 TEST_CASE("without a replica the error names the missing blocks", "[client][kill]") {

@@ -1,6 +1,8 @@
 #include "tests/client/simulated_swarm.h"
 
 #include <algorithm>
+#include <functional>
+#include <random>
 
 #include "client/random_bytes.h"
 #include "tests/model/golden_files.h"
@@ -51,6 +53,14 @@ PeerId NumberedPeer(int number) {
   return peer;
 }
 
+std::function<absl::Duration(const PeerId&, const PeerId&, std::size_t)> DelayOf(
+    const SimulatedSwarm::Options& options) {
+  return [longest = options.delay, seeded = options.seed != 0,
+          random = std::mt19937_64(options.seed)](auto&&...) mutable {
+    return seeded ? longest * std::uniform_real_distribution<double>(0, 1)(random) : longest;
+  };
+}
+
 }  // namespace
 
 class SimulatedPeer {
@@ -93,12 +103,24 @@ class SimulatedPeer {
   }
 
   ~SimulatedPeer() {
+    Halt();
+    control_.reset();
+    data_.reset();
+  }
+
+  void Stop(absl::Duration deadline, Loop& loop) {
+    data_->Post([this, deadline, &loop] {
+      hop_->Drain(deadline, [this, &loop] { loop.Post([this] { Halt(); }); });
+    });
+    loop.After(deadline, [this] { Halt(); });
+  }
+
+  void Halt() {
+    if (listener_ == nullptr) return;
     listener_.reset();
     hop_->StopListening();
     hop_->CloseAll();
     hop_->BreakControls();
-    control_.reset();
-    data_.reset();
   }
 
   const PeerAddress& address() const { return address_; }
@@ -159,6 +181,11 @@ class SimulatedSwarm::Client : public ChainOwner {
     chain_->Begin(std::move(turn), kv_tokens);
   }
 
+  void Leave() {
+    chain_->Close();
+    chain_.reset();
+  }
+
   Chain& chain() { return *chain_; }
   const Outcome& outcome() const { return outcome_; }
 
@@ -217,8 +244,9 @@ class SimulatedSwarm::Client : public ChainOwner {
 SimulatedSwarm::SimulatedSwarm(Options options)
     : options_(std::move(options)),
       time_(options_.seed),
-      network_({.time = &time_, .delay = [delay = options_.delay](auto&&...) { return delay; }}),
-      client_(NumberedPeer(200)) {
+      network_({.time = &time_, .delay = DelayOf(options_)}),
+      client_(NumberedPeer(200)),
+      operator_(time_.NewLoop("operator")) {
   for (std::size_t i = 0; i < options_.spans.size(); ++i) {
     servers_.push_back(std::make_unique<SimulatedPeer>(static_cast<int>(i), options_.spans[i],
                                                        options_, network_));
@@ -251,6 +279,10 @@ void SimulatedSwarm::Cut(int server) {
   }
 }
 
+void SimulatedSwarm::Stop(int server, absl::Duration deadline) {
+  servers_[server]->Stop(deadline, *operator_);
+}
+
 void SimulatedSwarm::Begin(Turn turn, std::int64_t kv_tokens) {
   client_end_->Begin(std::move(turn), kv_tokens);
 }
@@ -268,6 +300,14 @@ bool SimulatedSwarm::RunUntilTokens(std::size_t tokens, absl::Duration limit) {
 
 const SimulatedSwarm::Outcome& SimulatedSwarm::outcome() const { return client_end_->outcome(); }
 Chain& SimulatedSwarm::chain() { return client_end_->chain(); }
+
+void SimulatedSwarm::Leave() { client_end_->Leave(); }
+
+int SimulatedSwarm::sessions() const {
+  int sessions = 0;
+  for (const auto& server : servers_) sessions += server->hop().counters().sessions;
+  return sessions;
+}
 
 SwarmView SimulatedSwarm::View() const {
   SwarmView view{.num_blocks = spec().num_blocks, .peers = {}};

@@ -24,8 +24,8 @@ class SimulatedSwarm {
   struct Options {
     std::vector<BlockRange> spans;  // a server each; where they cover a block twice, replicas
     EndMode end_mode = EndMode::kRing;
-    absl::Duration delay = absl::Milliseconds(5);  // of every message
-    std::uint64_t seed = 0;                        // of the interleaving
+    absl::Duration delay = absl::Milliseconds(5);  // of every message; with a seed the longest
+    std::uint64_t seed = 0;                        // of the interleaving and the delays
     HopLimits limits{};
     std::shared_ptr<Gate> gate = nullptr;  // of every server
     Payer* payer = nullptr;
@@ -46,6 +46,8 @@ class SimulatedSwarm {
   void Restart(int server);
   // The connections between the server and everyone else break; new ones work.
   void Cut(int server);
+  // The server stops as its operator would have it: once it is empty, or after `deadline`.
+  void Stop(int server, absl::Duration deadline);
 
   // What came of a turn, so far.
   struct Outcome {
@@ -61,6 +63,10 @@ class SimulatedSwarm {
   bool RunUntilTokens(std::size_t tokens, absl::Duration limit);
   const Outcome& outcome() const;
   Chain& chain();
+  // Closes the session and forgets it; the last call to the client.
+  void Leave();
+  // On all servers.
+  int sessions() const;
 
   // The hops of the route in use, by server number.
   std::vector<int> Route();
@@ -74,6 +80,7 @@ class SimulatedSwarm {
   ManualTime time_;
   LoopbackNetwork network_;
   PeerId client_;
+  std::unique_ptr<Loop> operator_;  // stops servers
   std::vector<std::unique_ptr<SimulatedPeer>> servers_;
   std::vector<std::unique_ptr<SimulatedPeer>> dead_;
   std::unique_ptr<Client> client_end_;

@@ -104,13 +104,38 @@ TEST_CASE("outputs wait for the owner's stream", "[server][private]") {
   ring.Start(0);
   ring.Feed(std::vector<TokenId>(300, 11), 0, 128);
   swarm.Settle();
-  CHECK(ring.last.stats().rows < 300);  // it does not compute what it cannot send
+  const std::uint64_t computed = ring.last.stats().rows;
+  CHECK(computed < 300);  // it does not compute what it cannot send
+  v1::ControlUp beat;
+  beat.mutable_beat()->set_nonce(1);
+  ring.client.Send(1, beat);
+  swarm.Settle();
+  const v1::ControlDown& answer = ring.client.control(1).messages.back();
+  CHECK(answer.beat().rows_unsent() == computed);
   const std::unique_ptr<DataEnd> late = ring.client.DialData(1, /*receive=*/true);
   swarm.Settle();
   CHECK(ring.last.stats().rows == 300);
   std::uint32_t rows = 0;
   for (const v1::Frame& frame : late->messages) rows += frame.step().runs(0).count();
   CHECK(rows == 300);
+}
+
+TEST_CASE("a stream of an earlier Open gets no outputs of a later one", "[server][private]") {
+  Swarm swarm;
+  PrivateRing ring(swarm);
+  ring.client.OpenAll();
+  swarm.Settle();
+  ring.client.NextEpoch();
+  ring.client.open().set_resume(true);
+  for (const std::size_t hop : {0, 1}) ring.client.SendOpen(hop);
+  ring.Start(0);
+  ring.Feed({1, 2, 3}, 0, 3);
+  swarm.Settle();
+  CHECK(ring.client.outputs().messages.empty());
+  const std::unique_ptr<DataEnd> late = ring.client.DialData(1, /*receive=*/true);
+  swarm.Settle();
+  REQUIRE(late->messages.size() == 1);
+  CHECK(late->messages[0].step().runs(0).count() == 3);
 }
 
 TEST_CASE("a client that does not read its outputs holds the whole chain back",

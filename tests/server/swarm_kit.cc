@@ -92,6 +92,7 @@ std::unique_ptr<DataEnd> ScriptedClient::DialData(std::size_t hop, bool receive)
   frame.mutable_hello()->set_session(open_.session());
   frame.mutable_hello()->set_secret(open_.secret());
   frame.mutable_hello()->set_receive(receive);
+  if (receive) frame.mutable_hello()->set_epoch(epoch());
   data->stream->Write(std::move(frame));
   return data;
 }
