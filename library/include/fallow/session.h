@@ -50,7 +50,7 @@ struct Generation {
   std::vector<std::vector<TokenId>> tokens;  // new ones, by prompt, with the stop token if one came
   std::vector<FinishReason> finish;          // by prompt
   double prefill_tokens_per_second = 0;  // of those that the hops did not hold from an earlier turn
-  double decode_tokens_per_second = 0;  // summed over prompts
+  double decode_tokens_per_second = 0;   // summed over prompts
   std::vector<RouteHop> route;
   std::vector<Recovery> recoveries;
 };
