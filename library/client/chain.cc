@@ -63,6 +63,7 @@ void Chain::Begin(Turn turn, std::int64_t kv_tokens) {
   believed_.clear();
   accusation_.reset();
   relaunches_ = 0;
+  answered_ = false;
   recovery_.reset();
   last_progress_ = loop_.Now();
   TakeSequences(std::move(turn));
@@ -211,6 +212,7 @@ void Chain::Launch(bool from_states) {
   for (const FeedRun& run : runs) {
     if (absl::Status status = feed_.Send(epoch_, run); !status.ok()) return Fail(std::move(status));
   }
+  if (!answered_) prompt_rows_ = rows_on_the_way_;
   state_ = State::kRunning;
   last_progress_ = recovery_.has_value() ? last_progress_ : loop_.Now();
   expecting_since_ = loop_.Now();
@@ -334,6 +336,7 @@ std::vector<PeerId> Chain::Route() const {
 
 void Chain::Progress() {
   const absl::Time now = loop_.Now();
+  answered_ = true;
   patience_.Observe(rows_on_the_way_, Silence());
   rows_on_the_way_ = std::count_if(sequences_.begin(), sequences_.end(),
                                    [](const Sequence& sequence) { return !sequence.finished; });

@@ -94,9 +94,13 @@ class Chain : private HopListener {
   // Nothing more is wanted of a sequence.
   void Finish(std::uint32_t sequence);
 
-  // Ends the turn and asks the hops for the time they spent on it; `done` gets the route, at the
-  // latest after `timeout`.
-  using OnMeasured = std::function<void(std::vector<RouteHop>)>;
+  struct Measured {
+    std::vector<RouteHop> route;
+    std::int64_t prompt_rows = 0;  // computed before the turn's first output, held ones excluded
+  };
+  // Ends the turn and asks the hops for the time they spent on it; `done` is called at the latest
+  // after `timeout`.
+  using OnMeasured = std::function<void(Measured)>;
   void EndTurn(absl::Duration timeout, OnMeasured done);
 
   // Frees the session on all hops. The last call.
@@ -186,6 +190,8 @@ class Chain : private HopListener {
   absl::Time last_progress_;
   absl::Time expecting_since_;        // the pass that is awaited could begin
   std::int64_t rows_on_the_way_ = 0;  // of that pass
+  std::int64_t prompt_rows_ = 0;      // of this turn, as far as hops computed them
+  bool answered_ = false;             // this turn has an output
   bool in_doubt_ = false;             // a link between hops broke: begin anew if all answer
   int relaunches_ = 0;                // of this route, without progress
   struct Accusation {

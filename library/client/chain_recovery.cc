@@ -225,16 +225,15 @@ void Chain::EndTurn(absl::Duration timeout, OnMeasured done) {
 
 void Chain::FinishMeasuring() {
   if (on_measured_ == nullptr) return;
-  std::vector<RouteHop> route;
+  Measured measured{.route = {}, .prompt_rows = prompt_rows_};
   for (const auto& hop : hops_) {
-    const double rows = static_cast<double>(std::max<std::uint64_t>(1, hop->report().rows_done));
-    route.push_back(
+    measured.route.push_back(
         {.peer = hop->peer(),
          .address = hop->stop().address.HostPort(),
          .blocks = hop->stop().blocks,
-         .milliseconds_per_token = absl::ToDoubleMilliseconds(hop->computing()) / rows});
+         .milliseconds_per_token = absl::ToDoubleMilliseconds(hop->computing_per_token())});
   }
-  std::exchange(on_measured_, nullptr)(std::move(route));
+  std::exchange(on_measured_, nullptr)(std::move(measured));
 }
 
 // ---- the one timer

@@ -38,13 +38,13 @@ struct Conversation::Progress {
                        [](const Sequence& sequence) { return sequence.done; });
   }
 
-  void MeasureSpeed(std::int64_t prompt_tokens) {
+  void MeasureSpeed(std::int64_t prompt_rows) {
     std::size_t generated = 0;
     for (const auto& tokens : generation.tokens) generated += tokens.size();
     const double prefill = absl::ToDoubleSeconds(first_token - began);
     const double decode = absl::ToDoubleSeconds(last_token - first_token);
     if (prefill > 0) {
-      generation.prefill_tokens_per_second = static_cast<double>(prompt_tokens) / prefill;
+      generation.prefill_tokens_per_second = static_cast<double>(prompt_rows) / prefill;
     }
     if (decode > 0) {
       // The first tokens of all prompts belong to the prefill.
@@ -79,7 +79,6 @@ absl::StatusOr<Generation> Conversation::Run(
   Turn chain_turn{
       .sequences = {}, .sampling = turn.options.sampling, .stop_tokens = turn.stop_tokens};
   std::int64_t kv_tokens = 0;
-  std::int64_t prompt_tokens = 0;
   for (std::size_t i = 0; i < turn.ids.size(); ++i) {
     SequenceTurn& one = chain_turn.sequences.emplace_back();
     if (turn.ids[i].empty()) continue;
@@ -90,7 +89,6 @@ absl::StatusOr<Generation> Conversation::Run(
     one.wanted = known - 1;
     if (i < turn.fork_of.size()) one.fork_of = turn.fork_of[i];
     kv_tokens = std::max(kv_tokens, one.limit);
-    prompt_tokens += known;
     progress.sequences[i] = {.ids = turn.ids[i],
                              .prompt = one.prompt,
                              .limit = one.limit,
@@ -100,9 +98,10 @@ absl::StatusOr<Generation> Conversation::Run(
   if (progress.done()) return std::move(progress.generation);
   Begin(std::move(chain_turn), kv_tokens);
   const absl::Status status = Pump(progress, on_token);
-  progress.generation.route = EndTurn();
+  Chain::Measured measured = EndTurn();
   FALLOW_RETURN_IF_ERROR(status);
-  progress.MeasureSpeed(prompt_tokens);
+  progress.generation.route = std::move(measured.route);
+  progress.MeasureSpeed(measured.prompt_rows);
   return std::move(progress.generation);
 }
 
@@ -229,17 +228,17 @@ void Conversation::OnLoop(std::function<void(Chain&)> task) {
   context_.loop.Post([this, task = std::move(task)] { task(*chain_); });
 }
 
-std::vector<RouteHop> Conversation::EndTurn() {
-  std::vector<RouteHop> route;
-  absl::Notification measured;
+Chain::Measured Conversation::EndTurn() {
+  Chain::Measured measured;
+  absl::Notification ended;
   OnLoop([&](Chain& chain) {
-    chain.EndTurn(kMeasureTimeout, [&](std::vector<RouteHop> hops) {
-      route = std::move(hops);
-      measured.Notify();
+    chain.EndTurn(kMeasureTimeout, [&](Chain::Measured result) {
+      measured = std::move(result);
+      ended.Notify();
     });
   });
-  measured.WaitForNotification();
-  return route;
+  ended.WaitForNotification();
+  return measured;
 }
 
 // ---- events, from the loop to the calling thread

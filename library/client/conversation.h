@@ -85,7 +85,7 @@ class Conversation : private ChainOwner {
   absl::StatusOr<TokenId> Draw(const RowsEvent& event, Progress& progress);
   bool Take(Progress& progress, int sequence, TokenId token,
             absl::FunctionRef<bool(int, TokenId)> on_token);
-  std::vector<RouteHop> EndTurn();  // after it no event comes
+  Chain::Measured EndTurn();  // after it no event comes
 
   const ConversationContext context_;
   const EndMode end_mode_;

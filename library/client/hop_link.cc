@@ -4,6 +4,14 @@
 #include <utility>
 
 namespace fallow {
+namespace {
+
+absl::Duration PerRow(std::uint64_t microseconds, std::uint64_t rows) {
+  return absl::Microseconds(static_cast<double>(microseconds) /
+                            static_cast<double>(std::max<std::uint64_t>(1, rows)));
+}
+
+}  // namespace
 
 HopLink::HopLink(const RouteStop& stop, Transport& transport, Loop& loop, HopListener& listener)
     : stop_(stop), transport_(transport), loop_(loop), listener_(listener) {
@@ -101,7 +109,8 @@ void HopLink::TakeBeat(const v1::Beat& beat) {
              .rows_received = beat.rows_received(),
              .rows_done = beat.rows_done(),
              .rows_unsent = beat.rows_unsent()};
-  computing_ = absl::Microseconds(beat.computing_us());
+  computing_per_token_ = beat.steps() > 0 ? PerRow(beat.steps_us(), beat.steps())
+                                          : PerRow(beat.computing_us(), beat.rows_done());
   listener_.OnBeat(*this);
 }
 

@@ -60,7 +60,8 @@ class HopLink : private ControlClient::Handler {
   std::uint32_t started_epoch() const { return started_epoch_; }
 
   const HopReport& report() const { return report_; }
-  absl::Duration computing() const { return computing_; }
+  // The hop's time for a token after the prompt; if there was none, for a row of the prompt.
+  absl::Duration computing_per_token() const { return computing_per_token_; }
 
  private:
   void OnMessage(v1::ControlDown message) override;
@@ -82,7 +83,7 @@ class HopLink : private ControlClient::Handler {
   std::vector<HopState> states_;
   std::uint64_t beat_nonce_ = 0;
   HopReport report_;
-  absl::Duration computing_;
+  absl::Duration computing_per_token_;
 };
 
 }  // namespace fallow

@@ -64,6 +64,8 @@ void ControlLink::AnswerBeat(const v1::Beat& beat) {
   answer.set_queued_rows(static_cast<std::uint32_t>(desk_.counters_.queued_rows));
   answer.set_computing_us(counters_.computing_ns / 1000);
   answer.set_rows_unsent(counters_.rows_unsent);
+  answer.set_steps(counters_.steps);
+  answer.set_steps_us(counters_.steps_ns / 1000);
   Send(std::move(message));
 }
 

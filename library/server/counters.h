@@ -13,12 +13,16 @@ struct SessionCounters {
     rows_done = 0;
     rows_unsent = 0;
     computing_ns = 0;
+    steps = 0;
+    steps_ns = 0;
   }
 
   std::atomic<std::uint64_t> rows_received{0};
   std::atomic<std::uint64_t> rows_done{0};  // computed, and passed on where the next hop lacks them
   std::atomic<std::uint64_t> rows_unsent{0};  // computed; the next hop does not take them
   std::atomic<std::int64_t> computing_ns{0};
+  std::atomic<std::uint64_t> steps{0};  // rows computed as their sequence's only one of a pass
+  std::atomic<std::int64_t> steps_ns{0};
 };
 
 // Of a hop.

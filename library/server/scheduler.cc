@@ -196,6 +196,9 @@ void Scheduler::Deliver(const Share& share, std::int64_t first_row, absl::Durati
   SessionCounters& counters = session.link->counters();
   counters.rows_done += samples ? share.rows : unwanted;
   counters.computing_ns += absl::ToInt64Nanoseconds(computing);
+  if (share.rows != 1) return;
+  ++counters.steps;
+  counters.steps_ns += absl::ToInt64Nanoseconds(computing);
 }
 
 void Scheduler::SendReceipt(HostedSession& session) {

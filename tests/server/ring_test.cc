@@ -253,6 +253,10 @@ TEST_CASE("beats are answered with what the hop has done since Start", "[server]
     CHECK(beat.rows_received() == kGreedyPrompt + 3);
     CHECK(beat.rows_done() == kGreedyPrompt + 3);
     CHECK(beat.queued_rows() == 0);
+    CHECK(beat.rows_unsent() == 0);
+    CHECK(beat.steps() == 3);
+    CHECK(beat.steps_us() > 0);
+    CHECK(beat.steps_us() < beat.computing_us());
   }
 }
 

@@ -36,7 +36,7 @@ struct RouteHop {
   PeerId peer;
   std::string address;  // "host:port"; "in process" without peers
   BlockRange blocks;
-  double milliseconds_per_token = 0;
+  double milliseconds_per_token = 0;  // after the prompt; if there was none, per row of the prompt
 };
 
 // A hop that was replaced, or came back, in the course of a generation.
@@ -49,8 +49,8 @@ struct Recovery {
 struct Generation {
   std::vector<std::vector<TokenId>> tokens;  // new ones, by prompt, with the stop token if one came
   std::vector<FinishReason> finish;          // by prompt
-  double prefill_tokens_per_second = 0;
-  double decode_tokens_per_second = 0;  // summed over prompts
+  double prefill_tokens_per_second = 0;  // of those that the hops did not hold from an earlier turn
+  double decode_tokens_per_second = 0;   // summed over prompts
   std::vector<RouteHop> route;
   std::vector<Recovery> recoveries;
 };
