@@ -88,7 +88,7 @@ class Chain : private HopListener {
   // Private ends: the owner drew a token.
   void Append(std::uint32_t sequence, TokenId id);
 
-  // The owner has taken `known` tokens of a sequence: lets a ring run on.
+  // The owner has taken `known` tokens of a sequence: lets a ring run on. Not all are passed on.
   void Acknowledge(std::uint32_t sequence, std::int64_t known);
 
   // Nothing more is wanted of a sequence.
