@@ -32,21 +32,24 @@ double ReadLimit::Measure() {
   return Now() - start;
 }
 
-// Four streams at a time: one does not keep the memory busy.
 std::uint64_t ReadAll(const std::uint8_t* begin, const std::uint8_t* end) {
-  constexpr int kStreams = 4;
-  const std::int64_t stream = (end - begin) / (64 * kStreams) * 64;
-  std::uint64_t sums[8] = {};
-  for (std::int64_t i = 0; i < stream; i += 64) {
-    for (int s = 0; s < kStreams; ++s) {
-      std::uint64_t words[8];
-      std::memcpy(words, begin + s * stream + i, sizeof words);
-      for (int j = 0; j < 8; ++j) sums[j] ^= words[j];
-    }
+  constexpr int kAhead = 8192;  // what the hardware foresees by itself is a third slower
+  using Part = std::uint64_t __attribute__((vector_size(16)));
+  const auto load = [](const std::uint8_t* at) {
+    Part part;
+    std::memcpy(&part, at, sizeof part);
+    return part;
+  };
+  Part a = {}, b = {}, c = {}, d = {};  // an array would be kept in memory
+  for (const std::uint8_t* at = begin; at + 64 <= end; at += 64) {
+    __builtin_prefetch(at + kAhead, 0, 2);
+    a ^= load(at);
+    b ^= load(at + 16);
+    c ^= load(at + 32);
+    d ^= load(at + 48);
   }
-  std::uint64_t sum = 0;
-  for (const std::uint64_t part : sums) sum ^= part;
-  return sum;
+  const Part sum = a ^ b ^ c ^ d;
+  return sum[0] ^ sum[1];
 }
 
 namespace {

@@ -14,6 +14,8 @@ struct HopReport {
   std::uint64_t rows_received = 0;  // since the epoch began
   std::uint64_t rows_done = 0;
   std::uint64_t rows_unsent = 0;  // those that the next hop does not take
+
+  friend bool operator==(const HopReport&, const HopReport&) = default;
 };
 
 struct Blame {
@@ -28,8 +30,12 @@ struct Blame {
 //   reports  along the route
 std::optional<Blame> FindBlame(std::span<const HopReport> reports, bool overdue);
 
+// Nobody computes: no hop has rows that it could go on with.
+bool AllIdle(std::span<const HopReport> reports);
+
 // The hop behind the widest gap between rows computed and rows received by the next: to be replaced
-// when a chain stays silent although nobody is at fault and the epoch was begun anew.
+// when a chain stays silent although nobody is at fault and the epoch was begun anew. Without a gap
+// it is the last hop if rows got that far, for nothing came out of it, else the first.
 std::size_t BehindWidestGap(std::span<const HopReport> reports);
 
 }  // namespace fallow

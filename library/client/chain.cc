@@ -216,6 +216,7 @@ void Chain::Launch(bool from_states) {
   state_ = State::kRunning;
   last_progress_ = recovery_.has_value() ? last_progress_ : loop_.Now();
   expecting_since_ = loop_.Now();
+  last_reports_.clear();
   CancelTimer();  // of the opening
   Watch();
 }
@@ -272,12 +273,18 @@ void Chain::OnStep(const v1::Step& step) {
   if (step.epoch() != epoch_) return;
   if (state_ != State::kRunning && state_ != State::kAsking) return;
   std::string_view rows = step.rows();
+  std::uint64_t count = 0;
+  for (const v1::Run& run : step.runs()) count += run.count();
+  if (count == 0 || count * options_.feed.row_bytes != rows.size()) {
+    return Replace(*hops_.back(),
+                   absl::StrCat("returned ", rows.size(), " bytes for ", count, " rows"),
+                   /*at_fault=*/true);
+  }
   for (const v1::Run& run : step.runs()) {
     const std::size_t bytes = options_.feed.row_bytes * run.count();
     const SequenceTurn* turn =
         run.sequence() < sequences_.size() ? &sequences_[run.sequence()].turn : nullptr;
-    if (turn == nullptr || run.count() == 0 || bytes > rows.size() ||
-        run.position() != turn->wanted ||
+    if (turn == nullptr || run.count() == 0 || run.position() != turn->wanted ||
         std::int64_t{run.position()} + run.count() > std::ssize(turn->ids)) {
       return Replace(*hops_.back(), "returned rows that were not asked for", /*at_fault=*/true);
     }

@@ -88,7 +88,7 @@ class Chain : private HopListener {
   // Private ends: the owner drew a token.
   void Append(std::uint32_t sequence, TokenId id);
 
-  // The owner has taken `known` tokens of a sequence: lets a ring run on.
+  // The owner has taken `known` tokens of a sequence: lets a ring run on. Not all are passed on.
   void Acknowledge(std::uint32_t sequence, std::int64_t known);
 
   // Nothing more is wanted of a sequence.
@@ -188,12 +188,13 @@ class Chain : private HopListener {
 
   Patience patience_;
   absl::Time last_progress_;
-  absl::Time expecting_since_;        // the pass that is awaited could begin
-  std::int64_t rows_on_the_way_ = 0;  // of that pass
-  std::int64_t prompt_rows_ = 0;      // of this turn, as far as hops computed them
-  bool answered_ = false;             // this turn has an output
-  bool in_doubt_ = false;             // a link between hops broke: begin anew if all answer
-  int relaunches_ = 0;                // of this route, without progress
+  absl::Time expecting_since_;           // the pass that is awaited could begin
+  std::int64_t rows_on_the_way_ = 0;     // of that pass
+  std::int64_t prompt_rows_ = 0;         // of this turn, as far as hops computed them
+  bool answered_ = false;                // this turn has an output
+  bool in_doubt_ = false;                // a link between hops broke: begin anew if all answer
+  std::vector<HopReport> last_reports_;  // in this epoch
+  int relaunches_ = 0;                   // of this route, without progress
   struct Accusation {
     PeerId by;
     PeerId about;

@@ -56,10 +56,13 @@ void Chain::OnBeatsDue() {
   if (state_ == State::kRunning) return Watch();
   if (state_ != State::kAsking) return;
   const bool overdue = Silence() >= patience_.ForRows(rows_on_the_way_);
-  if (auto blame = FindBlame(Reports(), overdue)) {
+  const std::vector<HopReport> reports = Reports();
+  if (auto blame = FindBlame(reports, overdue)) {
     return Replace(*hops_[blame->hop], blame->reason, /*at_fault=*/true);
   }
-  if (!overdue && !in_doubt_) return AskAll();
+  // Nothing is computed and nothing was on its way: however slow they are, this does not pass.
+  const bool stalled = AllIdle(reports) && std::exchange(last_reports_, reports) == reports;
+  if (!overdue && !in_doubt_ && !stalled) return AskAll();
   BeginAnew();
 }
 

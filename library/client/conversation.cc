@@ -13,7 +13,6 @@
 namespace fallow {
 namespace {
 
-constexpr std::int64_t kTokensPerAck = 8;
 constexpr absl::Duration kMeasureTimeout = absl::Milliseconds(200);
 
 }  // namespace
@@ -23,7 +22,6 @@ struct Conversation::Progress {
     std::vector<TokenId> ids;
     std::int64_t prompt = 0;
     std::int64_t limit = 0;
-    std::int64_t acknowledged = 0;
     bool done = true;
   };
   const ConversationTurn& turn;
@@ -89,11 +87,8 @@ absl::StatusOr<Generation> Conversation::Run(
     one.wanted = known - 1;
     if (i < turn.fork_of.size()) one.fork_of = turn.fork_of[i];
     kv_tokens = std::max(kv_tokens, one.limit);
-    progress.sequences[i] = {.ids = turn.ids[i],
-                             .prompt = one.prompt,
-                             .limit = one.limit,
-                             .acknowledged = known,
-                             .done = one.limit <= known};
+    progress.sequences[i] = {
+        .ids = turn.ids[i], .prompt = one.prompt, .limit = one.limit, .done = one.limit <= known};
   }
   if (progress.done()) return std::move(progress.generation);
   Begin(std::move(chain_turn), kv_tokens);
@@ -151,8 +146,7 @@ bool Conversation::Take(Progress& progress, int number, TokenId token,
   const auto which = static_cast<std::uint32_t>(number);
   if (sequence.done) {
     OnLoop([which](Chain& chain) { chain.Finish(which); });
-  } else if (end_mode_ == EndMode::kRing && known - sequence.acknowledged >= kTokensPerAck) {
-    sequence.acknowledged = known;
+  } else if (end_mode_ == EndMode::kRing) {
     OnLoop([which, known](Chain& chain) { chain.Acknowledge(which, known); });
   }
   return !sequence.done;

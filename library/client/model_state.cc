@@ -139,7 +139,10 @@ absl::Status ModelState::AskPeers() {
     });
   });
   asked.WaitForNotification();
-  return status;
+  if (!absl::IsUnavailable(status) || !options_.insecure) return status;
+  // To a client without TLS a server with it only closes the connection.
+  return absl::UnavailableError(
+      absl::StrCat(std::string(status.message()), " (asked without TLS: insecure = true)"));
 }
 
 absl::StatusOr<std::unique_ptr<Conversation>> ModelState::Converse(EndMode end_mode) {

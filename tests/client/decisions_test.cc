@@ -136,6 +136,8 @@ TEST_CASE("blame falls on the silent, then on the one with unfinished rows", "[c
   CHECK(blamed({held_up, {true, 12, 11}, fine}, true) == 1);
   CHECK(blamed({{true, 14, 12, 1}, {true, 12, 11, 1}, {true, 11, 10}}, true) == 2);
   CHECK(blamed({held_up, held_up, silent}, true) == 2);
+  CHECK(BehindWidestGap(std::vector<HopReport>{fine, fine, fine}) == 2);
+  CHECK(BehindWidestGap(std::vector<HopReport>{{true}, {true}, {true}}) == 0);
   CHECK(BehindWidestGap(std::vector<HopReport>{held_up, {true, 12, 12}, {true, 12, 12}}) == 1);
   CHECK(BehindWidestGap(std::vector<HopReport>{{true, 9, 9}, {true, 7, 7}, {true, 7, 7}}) == 1);
   CHECK(BehindWidestGap(std::vector<HopReport>{{true, 9, 9}, {true, 9, 9}, {true, 4, 4}}) == 2);

@@ -1,5 +1,7 @@
 // The public client and servers over sockets, with TLS.
+#include "absl/time/clock.h"
 #include "catch2/catch_test_macros.hpp"
+#include "catch2/generators/catch_generators.hpp"
 #include "catch2/matchers/catch_matchers_string.hpp"
 #include "fallow/block_server.h"
 #include "fallow/distributed_model.h"
@@ -12,12 +14,11 @@ using Catch::Matchers::ContainsSubstring;
 
 constexpr int kTokens = 48;
 
-std::unique_ptr<BlockServer> Serve(BlockRange blocks, const std::string& listen = "127.0.0.1:0",
-                                   const std::string& identity = "") {
+std::unique_ptr<BlockServer> Serve(BlockRange blocks, bool insecure = false) {
   auto server = BlockServer::Start({.checkpoint = GoldenNamed("llama").path,
                                     .blocks = blocks,
-                                    .listen = listen,
-                                    .identity = identity,
+                                    .listen = "127.0.0.1:0",
+                                    .insecure = insecure,
                                     .weights = "q8",
                                     .threads = 1,
                                     .kv_memory = 16 << 20});
@@ -26,8 +27,9 @@ std::unique_ptr<BlockServer> Serve(BlockRange blocks, const std::string& listen 
   return *std::move(server);
 }
 
-std::unique_ptr<DistributedModel> Connect(const std::vector<BlockServer*>& servers) {
-  DistributedModel::Options options{.checkpoint = GoldenNamed("llama").path};
+std::unique_ptr<DistributedModel> Connect(const std::vector<BlockServer*>& servers,
+                                          bool insecure = false) {
+  DistributedModel::Options options{.checkpoint = GoldenNamed("llama").path, .insecure = insecure};
   for (const BlockServer* server : servers) options.peers.push_back(server->address());
   auto model = DistributedModel::Load(options);
   INFO(model.status().ToString());
@@ -84,6 +86,71 @@ TEST_CASE("a server on a socket that stops is replaced in the middle of an answe
   REQUIRE(generation.ok());
   CHECK(generation->tokens[0] == Alone());
   CHECK(generation->route[1].peer == replica->peer());
+}
+
+TEST_CASE("a server on a socket that is asked to stop waits until its sessions have moved",
+          "[client][sockets][stop]") {
+  const EndMode end_mode = GENERATE(EndMode::kRing, EndMode::kPrivateEnds);
+  const int victim = GENERATE(0, 1, 2);
+  const BlockRange spans[] = {{0, 2}, {2, 5}, {5, 6}};
+  auto a = Serve(spans[0]), b = Serve(spans[1]), c = Serve(spans[2]);
+  auto replica = Serve(spans[victim]);
+  const std::vector<BlockServer*> servers = {a.get(), b.get(), c.get(), replica.get()};
+  auto model = Connect(servers);
+  int seen = 0;
+  absl::Duration stopping;
+  auto generation = model->Generate(
+      Prompt(), {.max_new_tokens = kTokens, .ignore_end_tokens = true, .end_mode = end_mode},
+      [&](TokenId) {
+        if (++seen != 10) return true;
+        const absl::Time began = absl::Now();
+        servers[victim]->Stop(absl::Seconds(5));
+        stopping = absl::Now() - began;
+        return true;
+      });
+  INFO(generation.status().ToString());
+  REQUIRE(generation.ok());
+  CHECK(generation->tokens[0] == Alone());
+  CHECK(generation->route[victim].peer == replica->peer());
+  for (const Recovery& recovery : generation->recoveries) {
+    INFO(recovery.reason);
+    CHECK(recovery.blamed.empty());
+  }
+  CHECK(stopping < absl::Seconds(4));
+  model.reset();
+  const absl::Time end = absl::Now() + absl::Seconds(4);  // the grace is longer
+  for (const BlockServer* server : servers) {
+    while (server->stats().sessions > 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
+    CHECK(server->stats().sessions == 0);
+  }
+}
+
+TEST_CASE("three servers without TLS give the tokens of one process", "[client][sockets]") {
+  auto a = Serve({0, 2}, /*insecure=*/true), b = Serve({2, 5}, /*insecure=*/true);
+  auto c = Serve({5, 6}, /*insecure=*/true);
+  auto model = Connect({a.get(), b.get(), c.get()}, /*insecure=*/true);
+  for (EndMode end_mode : {EndMode::kRing, EndMode::kPrivateEnds}) {
+    auto generation = model->Generate(
+        Prompt(), {.max_new_tokens = kTokens, .ignore_end_tokens = true, .end_mode = end_mode},
+        [](TokenId) { return true; });
+    INFO(generation.status().ToString());
+    REQUIRE(generation.ok());
+    CHECK(generation->tokens[0] == Alone());
+    CHECK(generation->route.size() == 3);
+    CHECK(generation->recoveries.empty());
+  }
+}
+
+TEST_CASE("one side with TLS and the other without do not meet", "[client][sockets]") {
+  const bool insecure_server = GENERATE(false, true);
+  auto server = Serve({0, 6}, insecure_server);
+  auto model = Connect({server.get()}, !insecure_server);
+  auto generation = model->Generate(Prompt(), {.max_new_tokens = 1}, [](TokenId) { return true; });
+  INFO(generation.status().ToString());
+  CHECK(generation.status().code() == absl::StatusCode::kUnavailable);
+  CHECK_THAT(std::string(generation.status().message()), ContainsSubstring(server->address()));
+  CHECK_THAT(std::string(generation.status().message()),
+             ContainsSubstring(insecure_server ? "Tls handshake failed" : "asked without TLS"));
 }
 
 TEST_CASE("a new session beside a dead peer begins without it", "[client][sockets]") {
