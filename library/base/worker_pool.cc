@@ -1,6 +1,7 @@
 #include "base/worker_pool.h"
 
 #include <atomic>
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -25,79 +26,97 @@ void Pause() {
 #endif
 }
 
-// Returns once `value` is no longer `old`.
-void AwaitChange(const std::atomic<int>& value, int old) {
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    Pause();
-  }
-  for (int yield = 0; yield < kYields; ++yield) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    std::this_thread::yield();
-  }
-  value.wait(old, std::memory_order_acquire);
-}
-
 }  // namespace
 
-// A call is published by counting `call` up, after `work` and `unfinished` are set; a worker reads
-// them after it has seen `call` change. The caller returns after `unfinished` has come down to 0.
+// A call has one part for each thread of the pool. Whoever is awake takes the next part, so that a
+// worker that the system does not run holds nobody up: the caller takes its part as well.
 struct WorkerPool::Impl {
+  explicit Impl(int size) : size(size), open(Done(0)) {}
+
+  // A call's number and the first part that nobody has taken, in one word, so that taking a part of
+  // a call that is over fails.
+  using Open = std::uint32_t;
+  static constexpr int kPartBits = 12;
+  static constexpr Open kPartMask = (1u << kPartBits) - 1;
+  Open Done(Open call) const { return call << kPartBits | static_cast<Open>(size); }
+  bool HasParts(Open value) const { return static_cast<int>(value & kPartMask) < size; }
+
+  const int size;
   absl::Mutex turn;
-  const absl::FunctionRef<void(int)>* work = nullptr;  // null: the pool ends
-  alignas(64) std::atomic<int> call = 0;
-  alignas(64) std::atomic<int> unfinished = 0;
+  const absl::FunctionRef<void(int)>* work = nullptr;  // of the call in `open`
+  alignas(64) std::atomic<Open> open;
+  std::atomic<bool> resting = false;
+  std::atomic<bool> ending = false;
+  alignas(64) std::atomic<int> unfinished = 0;  // parts
   std::vector<std::thread> threads;
 
-  void Publish(const absl::FunctionRef<void(int)>* next) {
-    work = next;
-    unfinished.store(static_cast<int>(threads.size()), std::memory_order_relaxed);
-    call.fetch_add(1, std::memory_order_release);
-    call.notify_all();
-  }
-
-  void AwaitWorkers() {
-    for (int left = unfinished.load(std::memory_order_acquire); left != 0;
-         left = unfinished.load(std::memory_order_acquire)) {
-      AwaitChange(unfinished, left);
+  // Does parts of the current call until none is left to take.
+  void TakeParts() {
+    Open value = open.load(std::memory_order_acquire);
+    while (HasParts(value)) {
+      if (!open.compare_exchange_weak(value, value + 1, std::memory_order_acq_rel)) continue;
+      (*work)(static_cast<int>(value & kPartMask));
+      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_one();
+      value = open.load(std::memory_order_acquire);
     }
   }
 
-  void Serve(int worker) {
+  // Returns once `value` is ready, or has changed during a sleep.
+  template <typename T, typename Ready>
+  void Await(const std::atomic<T>& value, Ready ready) {
+    for (int i = 0; i < kSpins + kYields && !resting.load(std::memory_order_relaxed); ++i) {
+      if (ready(value.load(std::memory_order_acquire))) return;
+      i < kSpins ? Pause() : std::this_thread::yield();
+    }
+    const T old = value.load(std::memory_order_acquire);
+    if (!ready(old)) value.wait(old, std::memory_order_acquire);
+  }
+
+  void Serve() {
     SetThreadName("fallow-worker");
     const DefaultFloatMode mode;
-    for (int seen = 0;; ++seen) {
-      AwaitChange(call, seen);
-      if (!work) return;
-      (*work)(worker);
-      unfinished.fetch_sub(1, std::memory_order_acq_rel);
-      unfinished.notify_one();
+    while (!ending.load(std::memory_order_acquire)) {
+      TakeParts();
+      Await(open, [&](Open value) { return HasParts(value) || ending.load(); });
     }
   }
 };
 
-WorkerPool::WorkerPool(int threads) : impl_(std::make_unique<Impl>()) {
-  const int count = threads > 0 ? threads : UsableCores();
-  impl_->threads.reserve(static_cast<std::size_t>(count - 1));
-  for (int worker = 1; worker < count; ++worker) {
-    impl_->threads.emplace_back([impl = impl_.get(), worker] { impl->Serve(worker); });
+WorkerPool::WorkerPool(int threads)
+    : impl_(std::make_unique<Impl>(threads > 0 ? threads : UsableCores())) {
+  impl_->threads.reserve(static_cast<std::size_t>(size() - 1));
+  for (int worker = 1; worker < size(); ++worker) {
+    impl_->threads.emplace_back([impl = impl_.get()] { impl->Serve(); });
   }
 }
 
 WorkerPool::~WorkerPool() {
-  impl_->Publish(nullptr);
+  impl_->ending.store(true, std::memory_order_release);
+  impl_->open.fetch_add(1u << Impl::kPartBits, std::memory_order_release);
+  impl_->open.notify_all();
   for (std::thread& thread : impl_->threads) thread.join();
 }
 
-int WorkerPool::size() const { return static_cast<int>(impl_->threads.size()) + 1; }
+int WorkerPool::size() const { return impl_->size; }
 
 void WorkerPool::Run(absl::FunctionRef<void(int)> work) {
-  const absl::MutexLock turn(&impl_->turn);
+  Impl& impl = *impl_;
+  const absl::MutexLock turn(&impl.turn);
   const DefaultFloatMode mode;
-  if (impl_->threads.empty()) return work(0);
-  impl_->Publish(&work);
+  if (impl.threads.empty()) return work(0);
+  impl.work = &work;
+  impl.unfinished.store(impl.size - 1, std::memory_order_relaxed);
+  impl.resting.store(false, std::memory_order_relaxed);
+  const Impl::Open call = (impl.open.load(std::memory_order_relaxed) >> Impl::kPartBits) + 1;
+  impl.open.store(call << Impl::kPartBits | 1, std::memory_order_release);  // part 0 is taken
+  impl.open.notify_all();
   work(0);
-  impl_->AwaitWorkers();
+  impl.TakeParts();
+  while (impl.unfinished.load(std::memory_order_acquire) != 0) {
+    impl.Await(impl.unfinished, [](int left) { return left == 0; });
+  }
 }
+
+void WorkerPool::Rest() { impl_->resting.store(true, std::memory_order_relaxed); }
 
 }  // namespace fallow

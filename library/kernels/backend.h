@@ -54,6 +54,9 @@ class Backend {
   virtual void Glu(const GluArgs&) = 0;
 
   virtual absl::Status Finish() = 0;
+
+  // Says that no call is expected soon, so that what waits for one need not stay awake.
+  virtual void Rest() {}
 };
 
 // The host's memory and the kernels of `table` on the threads of `pool`. Both must outlive it.

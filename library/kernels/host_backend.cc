@@ -135,6 +135,7 @@ class HostBackend : public Backend {
   }
 
   absl::Status Finish() override { return absl::OkStatus(); }
+  void Rest() override { pool_.Rest(); }
 
  private:
   // So little work that waking others would take longer.

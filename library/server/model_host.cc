@@ -46,6 +46,7 @@ absl::Status ModelHost::MakeBackend(int threads) {
   }
   pool_ = std::make_unique<WorkerPool>(threads);
   backend_ = MakeHostBackend(*kernels, *pool_);
+  served_.backend = backend_.get();
   return absl::OkStatus();
 }
 

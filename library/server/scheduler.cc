@@ -66,15 +66,22 @@ void Scheduler::RunPass() {
     RunGroup(std::span(shares).subspan(begin, end - begin));
     begin = end;
   }
+  if (!model_.samples) LetOthersCompute();
   ForEachSession(
       shares, [&](HostedSession& session, std::int64_t) { options_.listener.OnOutputs(session); });
   SampleAll();
+  if (model_.samples) LetOthersCompute();
   ForEachSession(shares, [&](HostedSession& session, std::int64_t rows) {
     session.last_step = options_.data.Now();
     if (session.meter && session.meter->AddStep(rows)) SendReceipt(session);
   });
   CountWaiting();
   if (AnyWork()) Wake();
+}
+
+// The next rows come from other hops, which may be on this machine.
+void Scheduler::LetOthersCompute() {
+  if (!model_.whole() && !AnyWork()) model_.backend->Rest();
 }
 
 // Shares of one session follow each other.

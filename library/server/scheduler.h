@@ -70,6 +70,7 @@ class Scheduler {
   void Sample(std::span<const Draw> draws);
   void SendTokens(HostedSession& session, std::span<const Draw> draws, float* logits);
   bool AnyWork() const;
+  void LetOthersCompute();
 
   const Options options_;
   const ServedModel& model_;

@@ -26,11 +26,13 @@ struct ServedModel {
   bool embeds = false;   // `head` has the embedding
   bool samples = false;  // `head` has the final norm and the head
 
+  Backend* backend = nullptr;
   BlockSpan* span = nullptr;
   Head* head = nullptr;  // null if it neither embeds nor samples
   KvCache* cache = nullptr;
 
   WireFormat format() const { return WireFormatOf(numeric_class); }
+  bool whole() const { return blocks.size() == spec.num_blocks; }
   std::int64_t row_bytes() const { return RowBytes(format(), spec.hidden_size); }
 };
 

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <atomic>
+#include <barrier>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -17,21 +18,29 @@ constexpr unsigned kFlushToZero = 0x8000;
 constexpr unsigned kDenormalsAreZero = 0x0040;
 constexpr unsigned kExceptionFlags = 0x3f;
 
-TEST_CASE("each worker runs once a call, the first on the caller's thread", "[base][worker_pool]") {
+TEST_CASE("each part runs once a call, the first on the caller's thread", "[base][worker_pool]") {
   for (const int threads : {1, 2, 3, 7}) {
     WorkerPool pool(threads);
     REQUIRE(pool.size() == threads);
     std::vector<int> calls(static_cast<std::size_t>(threads), 0);
-    std::vector<std::thread::id> ids(calls.size());
+    std::thread::id first;
     for (int call = 0; call < 1000; ++call) {
-      pool.Run([&](int worker) {
-        ++calls[static_cast<std::size_t>(worker)];
-        ids[static_cast<std::size_t>(worker)] = std::this_thread::get_id();
+      pool.Run([&](int part) {
+        ++calls[static_cast<std::size_t>(part)];
+        if (part == 0) first = std::this_thread::get_id();
       });
     }
     CHECK(calls == std::vector<int>(calls.size(), 1000));
-    CHECK(ids[0] == std::this_thread::get_id());
-    for (std::size_t i = 1; i < ids.size(); ++i) CHECK(ids[i] != ids[i - 1]);
+    CHECK(first == std::this_thread::get_id());
+  }
+}
+
+TEST_CASE("parts run side by side", "[base][worker_pool]") {
+  WorkerPool pool(3);
+  std::barrier all(3);
+  for (int call = 0; call < 100; ++call) {
+    pool.Run([&](int) { all.arrive_and_wait(); });
+    pool.Rest();
   }
 }
 
@@ -63,6 +72,16 @@ TEST_CASE("workers that sleep are woken", "[base][worker_pool]") {
     // whether they did.
     for (int i = 0; i < 2000; ++i) std::this_thread::yield();
   }
+}
+
+TEST_CASE("workers that rest are woken", "[base][worker_pool]") {
+  WorkerPool pool(3);
+  std::atomic<int> calls = 0;
+  for (int i = 0; i < 1000; ++i) {
+    pool.Run([&](int) { ++calls; });
+    if (i % 3 != 0) pool.Rest();
+  }
+  CHECK(calls == 3000);
 }
 
 TEST_CASE("calls from several threads take turns", "[base][worker_pool]") {
