@@ -7,8 +7,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in tests/stages/*.sh; do . "$file"; done
 
-all_stages=(lint dev python)
-focused_stages=(hf identity kill asan tsan tidy fuzz wheel consumer)
+all_stages=(lint dev python asan tsan tidy fuzz wheel consumer)
+focused_stages=(hf identity kill)
 
 usage() {
   cat <<TEXT
@@ -17,7 +17,6 @@ of every change:
   lint      include order, public headers, compiler flags, formatting, list of skips
   dev       optimised build without warnings; all C++ tests
   python    the package, installed by pip into build/venv, and its tests
-on request (not yet shown to pass as a whole; they are to join the others):
   asan      the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
   tsan      the folders that have threads under ThreadSanitizer
   tidy      clang: portability and lock annotations
