@@ -20,9 +20,10 @@ class WorkerPool {
 
   int size() const;
 
-  // Calls work(0) … work(size() - 1), once each, side by side as far as the pool's threads are awake;
-  // returns when all have returned. The caller does work(0), and what no worker has begun when that
-  // is done: a worker that the system does not run holds nobody up. `work` may not call Run.
+  // Calls work(0) … work(size() - 1), once each, side by side as far as the pool's threads are
+  // awake; returns when all have returned. The caller does work(0), and what no worker has begun
+  // when that is done: a worker that the system does not run holds nobody up. `work` may not call
+  // Run.
   void Run(absl::FunctionRef<void(int worker)> work);
 
   // Says that no call is expected soon: workers sleep at once, and leave their cores to others. The
