@@ -194,8 +194,8 @@ TEST_CASE("a thread loop that ends destroys tasks, also those posted by their de
         loop.Post([w = std::make_unique<Witness>(destroyed)] {});
       }
     };
+    absl::Notification running, ending;  // the loop may still look at the latter while it ends
     ThreadLoop loop("test");
-    absl::Notification running, ending;
     loop.Post([&] {
       running.Notify();
       ending.WaitForNotification();
