@@ -8,7 +8,6 @@ namespace fallow {
 namespace {
 
 constexpr std::int64_t kAckEvery = 8;
-constexpr std::uint64_t kVoucherEvery = 32;
 constexpr absl::Duration kOpenTimeout = absl::Seconds(1);
 
 std::int64_t CommonPrefix(const std::vector<TokenId>& a, const std::vector<TokenId>& b) {
@@ -218,6 +217,7 @@ void Chain::Launch(bool from_states) {
   expecting_since_ = loop_.Now();
   last_reports_.clear();
   CancelTimer();  // of the opening
+  owner_.OnRoute(MeasuredRoute());
   Watch();
 }
 
@@ -267,6 +267,7 @@ void Chain::OnTokens(HopLink& hop, const v1::Tokens& tokens) {
     owner_.OnToken(token.sequence(), token.position(), token.id());
   }
   PayVouchers();
+  AskTimes();
 }
 
 void Chain::OnStep(const v1::Step& step) {
@@ -299,6 +300,7 @@ void Chain::OnStep(const v1::Step& step) {
     rows.remove_prefix(bytes);
   }
   PayVouchers();
+  AskTimes();
 }
 
 void Chain::Append(std::uint32_t number, TokenId id) {
@@ -369,34 +371,6 @@ void Chain::Progress(std::int64_t done) {
     sequence.cuts.clear();
     sequence.turn.fork_of = -1;
   }
-}
-
-// ---- payment
-
-void Chain::PayVouchers() {
-  if (options_.payer == nullptr || tokens_ / kVoucherEvery == tokens_paid_ / kVoucherEvery) return;
-  tokens_paid_ = tokens_;
-  SessionId session{};
-  std::copy_n(options_.session.begin(), session.size(), session.begin());
-  for (const auto& hop : hops_) {
-    auto voucher = options_.payer->MakeVoucher(session, hop->peer(), tokens_);
-    if (!voucher.ok()) return Fail(voucher.status());
-    if (voucher->empty()) continue;
-    v1::ControlUp message;
-    message.mutable_ack()->set_epoch(epoch_);
-    message.mutable_ack()->set_voucher(*std::move(voucher));
-    hop->Send(std::move(message));
-  }
-}
-
-void Chain::OnReceipt(HopLink& hop, const std::string& receipt) {
-  if (options_.payer == nullptr) return;
-  SessionId session{};
-  std::copy_n(options_.session.begin(), session.size(), session.begin());
-  absl::Status status = options_.payer->TakeReceipt(session, hop.peer(), receipt);
-  if (status.ok() || state_ == State::kIdle || state_ == State::kFailed) return;
-  Replace(hop, absl::StrCat("gave a wrong receipt: ", std::string(status.message())),
-          /*at_fault=*/true);
 }
 
 }  // namespace fallow

@@ -53,6 +53,8 @@ class ChainOwner {
   // Private ends: outputs of `count` positions, in wire format.
   virtual void OnRows(std::uint32_t sequence, std::int64_t position, std::int64_t count,
                       std::string_view rows) = 0;
+  // The hops in use, each time an epoch begins and whenever they have said how long they take.
+  virtual void OnRoute(std::vector<RouteHop> route) = 0;
   virtual void OnRecovered(Recovery recovery) = 0;
   virtual void OnFailed(absl::Status status) = 0;  // the chain has given up
 };
@@ -167,6 +169,8 @@ class Chain : private HopListener {
   void FinishMeasuring();
 
   void PayVouchers();
+  void AskTimes();  // from time to time
+  std::vector<RouteHop> MeasuredRoute() const;
   void SetTimer(absl::Duration delay, void (Chain::*then)());
   void CancelTimer();
 
@@ -207,6 +211,7 @@ class Chain : private HopListener {
   std::optional<Recovery> recovery_;  // under way, since last_progress_
   std::uint64_t tokens_ = 0;          // taken in this session
   std::uint64_t tokens_paid_ = 0;
+  std::uint64_t tokens_timed_ = 0;
   OnMeasured on_measured_;
 };
 

@@ -49,6 +49,7 @@ void Chain::OnBeat(HopLink&) {
                                [](const auto& hop) { return hop->report().answered; });
   if (!all) return;
   if (on_measured_ != nullptr) FinishMeasuring();
+  if (state_ == State::kRunning) owner_.OnRoute(MeasuredRoute());
   if (state_ == State::kAsking && in_doubt_) OnBeatsDue();
 }
 
@@ -214,29 +215,6 @@ void Chain::Fail(absl::Status status) {
   CancelTimer();
   state_ = State::kFailed;
   owner_.OnFailed(std::move(status));
-}
-
-// ---- measuring
-
-void Chain::EndTurn(absl::Duration timeout, OnMeasured done) {
-  on_measured_ = std::move(done);
-  if (state_ == State::kFailed) return FinishMeasuring();
-  state_ = State::kIdle;
-  for (const auto& hop : hops_) hop->AskBeat();
-  SetTimer(timeout, &Chain::FinishMeasuring);
-}
-
-void Chain::FinishMeasuring() {
-  if (on_measured_ == nullptr) return;
-  Measured measured{.route = {}, .prompt_rows = prompt_rows_};
-  for (const auto& hop : hops_) {
-    measured.route.push_back(
-        {.peer = hop->peer(),
-         .address = hop->stop().address.HostPort(),
-         .blocks = hop->stop().blocks,
-         .milliseconds_per_token = absl::ToDoubleMilliseconds(hop->computing_per_token())});
-  }
-  std::exchange(on_measured_, nullptr)(std::move(measured));
 }
 
 // ---- the one timer

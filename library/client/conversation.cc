@@ -246,6 +246,8 @@ void Conversation::OnRows(std::uint32_t sequence, std::int64_t position, std::in
   Push(RowsEvent{sequence, position, count, std::string(rows)});
 }
 
+void Conversation::OnRoute(std::vector<RouteHop> route) { context_.on_route(std::move(route)); }
+
 void Conversation::OnRecovered(Recovery recovery) { Push(std::move(recovery)); }
 
 void Conversation::OnFailed(absl::Status status) { Push(std::move(status)); }

@@ -27,6 +27,7 @@ struct ConversationContext {
   Loop& loop;
   PeerTable& peers;  // on the loop
   Payer* payer = nullptr;
+  std::function<void(std::vector<RouteHop>)> on_route;  // called on the loop
 };
 
 // One turn of several sequences.
@@ -74,6 +75,7 @@ class Conversation : private ChainOwner {
   void OnToken(std::uint32_t sequence, std::int64_t position, TokenId id) override;
   void OnRows(std::uint32_t sequence, std::int64_t position, std::int64_t count,
               std::string_view rows) override;
+  void OnRoute(std::vector<RouteHop> route) override;
   void OnRecovered(Recovery recovery) override;
   void OnFailed(absl::Status status) override;
 

@@ -45,7 +45,7 @@ absl::StatusOr<Generation> DistributedModel::GenerateBatch(
   }
   FALLOW_ASSIGN_OR_RETURN(auto conversation, state.Converse(options.end_mode));
   auto generation = conversation->Run(turn, on_token);
-  if (generation.ok()) state.KeepRoute(*generation);
+  if (generation.ok()) state.KeepRoute(generation->route);
   return generation;
 }
 

@@ -151,7 +151,13 @@ absl::StatusOr<std::unique_ptr<Conversation>> ModelState::Converse(EndMode end_m
   if (end_mode == EndMode::kPrivateEnds) {
     FALLOW_ASSIGN_OR_RETURN(ends, Ends());
   }
-  const ConversationContext context{spec_, *transport_, *loop_, *peers_, options_.payer.get()};
+  const ConversationContext context{
+      .spec = spec_,
+      .transport = *transport_,
+      .loop = *loop_,
+      .peers = *peers_,
+      .payer = options_.payer.get(),
+      .on_route = [this](std::vector<RouteHop> route) { KeepRoute(route); }};
   return std::make_unique<Conversation>(context, end_mode, ends);
 }
 
@@ -180,12 +186,12 @@ absl::StatusOr<std::string> ModelState::AskNumericClass() {
   return numeric_class;
 }
 
-void ModelState::KeepRoute(Generation& generation) {
+void ModelState::KeepRoute(std::vector<RouteHop>& route) {
   if (options_.peers.empty()) {
-    for (RouteHop& hop : generation.route) hop.address = "in process";
+    for (RouteHop& hop : route) hop.address = "in process";
   }
   absl::MutexLock lock(&mutex_);
-  route_ = generation.route;
+  route_ = route;
 }
 
 std::vector<RouteHop> ModelState::route() const {

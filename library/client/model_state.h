@@ -41,7 +41,7 @@ class ModelState {
   absl::StatusOr<std::string> AskNumericClass();
 
   // Remembers the route, named as the user named the peers.
-  void KeepRoute(Generation& generation);
+  void KeepRoute(std::vector<RouteHop>& route);
   std::vector<RouteHop> route() const;
 
  private:

@@ -42,7 +42,7 @@ absl::StatusOr<Generation> SharedConversation::Run(int sequence, int fork_of,
   if (generation.ok()) {
     generation->tokens = {std::move(generation->tokens[sequence])};
     generation->finish = {generation->finish[sequence]};
-    model_->KeepRoute(*generation);
+    model_->KeepRoute(generation->route);
   }
   return generation;
 }

@@ -40,6 +40,22 @@ TEST_CASE("a turn counts the rows of its prompt that the hops did not hold", "[c
   }
 }
 
+TEST_CASE("the route and its times are told while tokens come", "[client][measure]") {
+  SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}, {2, 4}}});
+  const std::vector<TokenId> all = GoldenNamed("llama").prompt;
+  swarm.Begin(TurnOf({all.begin(), all.begin() + 20}, 64), 96);
+  REQUIRE(swarm.RunUntilTokens(1, absl::Minutes(1)));
+  REQUIRE(swarm.outcome().routes.size() == 1);
+  CHECK(swarm.outcome().routes[0][1].peer == swarm.peer(1));
+  REQUIRE(swarm.RunUntilTokens(40, absl::Minutes(1)));
+  const std::vector<RouteHop> timed = swarm.outcome().routes.back();
+  REQUIRE(timed.size() == 3);
+  for (const RouteHop& hop : timed) CHECK(hop.milliseconds_per_token > 0);
+  swarm.Kill(1);
+  REQUIRE(swarm.RunUntilTokens(64, absl::Minutes(1)));
+  CHECK(swarm.outcome().routes.back()[1].peer == swarm.peer(3));
+}
+
 TEST_CASE("a hop's time for a token leaves the prompt out", "[client][measure]") {
   struct Case {
     int steps;

@@ -229,6 +229,9 @@ class SimulatedSwarm::Client : public ChainOwner {
     loop_->Post([this, sequence, token] { chain_->Append(sequence, token); });
   }
 
+  void OnRoute(std::vector<RouteHop> route) override {
+    outcome_.routes.push_back(std::move(route));
+  }
   void OnRecovered(Recovery recovery) override {
     outcome_.recoveries.push_back(std::move(recovery));
   }

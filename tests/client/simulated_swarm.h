@@ -53,6 +53,7 @@ class SimulatedSwarm {
   struct Outcome {
     std::vector<std::vector<TokenId>> tokens;  // by sequence
     std::vector<Recovery> recoveries;
+    std::vector<std::vector<RouteHop>> routes;
     std::optional<absl::Status> failure;
     int rows_returned = 0;  // private ends
   };

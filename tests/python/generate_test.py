@@ -155,6 +155,14 @@ def test_callback_sees_each_token_and_may_end(model, answer):
     assert model.last_generation().finish == ["callback"]
 
 
+def test_callback_may_ask_for_the_route(model):
+    routes = []
+    model.generate(PROMPT, max_new_tokens=40, ignore_end_tokens=True,
+                   on_token=lambda token: routes.append(model.live_route()))
+    assert {(hop["address"], hop["begin"]) for route in routes for hop in route} == {("in process", 0)}
+    assert [len(route) for route in routes] == [1] * 40
+
+
 def test_callback_of_several_prompts_gets_their_index(model):
     seen = {0: [], 1: []}
 

@@ -130,6 +130,7 @@ def _load(
     with display.step(f"loading {checkpoint}"):
         tokenizer = fallow.AutoTokenizer.from_pretrained(checkpoint, revision=loading["revision"])
         model = fallow.AutoDistributedModelForCausalLM.from_pretrained(checkpoint, **loading)
+    display.watch(model)
     return model, tokenizer, keywords
 
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from fallow._streamers import TextStreamer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from fallow._model import Generation
+    from fallow._model import AutoDistributedModelForCausalLM, Generation
 
 
 class Display:
@@ -26,6 +26,7 @@ class Display:
         self._status: Any = None
         self._tokens = 0
         self._first_token_at = 0.0
+        self._live_route: Callable[[], list[dict[str, Any]]] = list
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -43,6 +44,10 @@ class Display:
             self._status.stop()
             self._status = None
 
+    def watch(self, model: AutoDistributedModelForCausalLM) -> None:
+        """Whose route is shown while tokens come."""
+        self._live_route = model.live_route
+
     def on_token(self, token: int) -> None:
         """For generate()."""
         self._tokens += 1
@@ -50,7 +55,23 @@ class Display:
             self._first_token_at = time.monotonic()
         elif self._status is not None:
             elapsed = time.monotonic() - self._first_token_at
-            self._status.update(f"{self._tokens} tokens, {(self._tokens - 1) / elapsed:.1f} a second")
+            rate = (self._tokens - 1) / elapsed
+            self._status.update(f"{self._tokens} tokens, {rate:.1f} a second through {self._hops()}")
+
+    def _hops(self) -> str:
+        """0:10 127.0.0.1:4711 0.93 ms, 10:20 ..."""
+        hops = []
+        for hop in self._live_route():
+            time_a_token = hop["milliseconds_per_token"]
+            known = f" {time_a_token:.2f} ms" if time_a_token > 0 else ""
+            hops.append(f"{hop['begin']}:{hop['end']} {hop['address']}{known}")
+        return ", ".join(hops)
+
+    def give_way(self) -> None:
+        """Ends the progress, for an answer that is written to the same terminal."""
+        if self._status is not None:
+            self.end_step()
+            self.console.print(f"through {self._hops()}", style="dim")
 
     def show(self, generation: Generation) -> None:
         """Speeds, the route with each hop's time, and what was lost on the way."""
@@ -83,5 +104,5 @@ class StdoutStreamer(TextStreamer):
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         if sys.stdout.isatty():
-            self._display.end_step()
+            self._display.give_way()
         super().on_finalized_text(text, stream_end)

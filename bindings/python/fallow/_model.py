@@ -189,6 +189,11 @@ class AutoDistributedModelForCausalLM:
         """The hops of the last generation: [{peer, address, begin, end, milliseconds_per_token}]."""
         return self._last.route if self._last else []
 
+    def live_route(self) -> list[dict[str, Any]]:
+        """The same of the generation under way, with the times so far; may be called from its
+        callback. The times are told every 32 tokens."""
+        return self._model.route()
+
     def recoveries(self) -> list[dict[str, Any]]:
         """The hops that the last generation lost: [{blamed, reason, pause_seconds}]."""
         return self._last.recoveries if self._last else []

@@ -58,7 +58,7 @@ class DistributedModel {
 
   absl::StatusOr<std::unique_ptr<Session>> OpenSession();
 
-  // The hops of the last generation that ended.
+  // The hops of the generation that began or ended last; their times are those so far.
   std::vector<RouteHop> route() const;
 
   // The class that generations run in; asks the peers if need be.
