@@ -39,9 +39,12 @@ function(fallow_isa_sources target isa)
   set(options -O3)
   if(CMAKE_CXX_FLAGS MATCHES "fsanitize=[a-z,-]*undefined")
     # Unrolled and checked for undefined behaviour, vector code takes minutes to compile: the
-    # sources are checked as generic, and not unrolled.
+    # sources are checked as generic, and not unrolled. Likewise for the guards of its many small
+    # objects on the stack.
     if(isa STREQUAL generic)
       set(options -O1)
+    elseif(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+      set(options -O3 -fno-sanitize=undefined --param=asan-stack=0)
     else()
       set(options -O3 -fno-sanitize=undefined)
     endif()
