@@ -18,8 +18,8 @@ namespace fallow {
 namespace {
 
 // A half-closed stream and a broken one look alike to who reads, until gRPC says that the call was
-// cancelled: at once, but on its own way.
-constexpr absl::Duration kWaitForBreak = absl::Milliseconds(50);
+// cancelled: at once, but on its own way, which a busy machine may hold up.
+constexpr absl::Duration kWaitForBreak = absl::Milliseconds(250);
 
 constexpr int kMaxStreamsOfConnection = 1024;
 
