@@ -45,13 +45,16 @@ except KeyboardInterrupt:
     print("interrupted")
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20)[0] == "interrupted\n"
-    assert process.returncode == 0
-    assert time.monotonic() - began < 5
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[0] == "interrupted\n"
+        assert process.returncode == 0
+        assert time.monotonic() - began < 5
+    finally:
+        process.kill()  # it would go on for ever
 
 
 @pytest.mark.parametrize(
