@@ -1,10 +1,12 @@
 #include "base/worker_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/float_mode.h"
 #include "base/platform/cores.h"
@@ -38,6 +40,7 @@ struct WorkerPool::Impl {
   using Open = std::uint32_t;
   static constexpr int kPartBits = 12;
   static constexpr Open kPartMask = (1u << kPartBits) - 1;
+  static_assert(kMostThreads <= static_cast<int>(kPartMask));
   Open Done(Open call) const { return call << kPartBits | static_cast<Open>(size); }
   bool HasParts(Open value) const { return static_cast<int>(value & kPartMask) < size; }
 
@@ -82,8 +85,14 @@ struct WorkerPool::Impl {
   }
 };
 
+absl::Status WorkerPool::Check(int threads) {
+  if (threads >= 0 && threads <= kMostThreads) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("threads = ", threads, ", expected 1 to ",
+                                                 kMostThreads, ", or 0 for one on each core"));
+}
+
 WorkerPool::WorkerPool(int threads)
-    : impl_(std::make_unique<Impl>(threads > 0 ? threads : UsableCores())) {
+    : impl_(std::make_unique<Impl>(std::min(threads > 0 ? threads : UsableCores(), kMostThreads))) {
   impl_->threads.reserve(static_cast<std::size_t>(size() - 1));
   for (int worker = 1; worker < size(); ++worker) {
     impl_->threads.emplace_back([impl = impl_.get()] { impl->Serve(); });

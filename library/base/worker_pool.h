@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 
 namespace fallow {
 
@@ -12,6 +13,11 @@ namespace fallow {
 // servers in one process can share the machine's cores.
 class WorkerPool {
  public:
+  static constexpr int kMostThreads = 1024;
+
+  // InvalidArgument unless a user may ask for so many.
+  static absl::Status Check(int threads);
+
   // `threads` counts the calling thread: a pool of one starts none. 0 takes all usable cores.
   explicit WorkerPool(int threads);
   ~WorkerPool();

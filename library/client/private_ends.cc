@@ -21,6 +21,7 @@ absl::StatusOr<std::unique_ptr<PrivateEnds>> PrivateEnds::Load(const Checkpoint&
                                                                const ModelSpec& spec,
                                                                const NumericClass& numeric_class,
                                                                int threads) {
+  FALLOW_RETURN_IF_ERROR(WorkerPool::Check(threads));
   const KernelTable* kernels = ChooseCpuKernels(std::getenv("FALLOW_ISA"));
   if (kernels == nullptr) {
     return absl::InvalidArgumentError("FALLOW_ISA names no instruction set of this machine");

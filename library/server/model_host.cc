@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
 }
 
 absl::Status ModelHost::MakeBackend(int threads) {
-  if (threads < 0) return absl::InvalidArgumentError(absl::StrCat("threads = ", threads));
+  FALLOW_RETURN_IF_ERROR(WorkerPool::Check(threads));
   const char* isa = std::getenv("FALLOW_ISA");
   const KernelTable* kernels = ChooseCpuKernels(isa);
   if (kernels == nullptr) {

@@ -44,6 +44,13 @@ TEST_CASE("parts run side by side", "[base][worker_pool]") {
   }
 }
 
+TEST_CASE("no user may ask for a thread number that makes no sense", "[base][worker_pool]") {
+  for (const int threads : {0, 1, 1024}) CHECK(WorkerPool::Check(threads).ok());
+  for (const int threads : {-1, 1025, 1 << 30}) {
+    CHECK(absl::IsInvalidArgument(WorkerPool::Check(threads)));
+  }
+}
+
 TEST_CASE("a pool without a number takes all usable cores", "[base][worker_pool]") {
   CHECK(WorkerPool(0).size() >= 1);
 }
