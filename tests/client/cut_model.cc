@@ -92,6 +92,19 @@ std::vector<std::string> Isas() {
   return names;
 }
 
+void CheckAloneAndTogether(CutModel& model, const std::vector<std::vector<TokenId>>& prompts,
+                           int count) {
+  const auto logits = model.LogitsAtOnce(prompts);
+  const auto ring = model.BatchTokens(prompts, count, EndMode::kRing);
+  const auto private_ends = model.BatchTokens(prompts, count, EndMode::kPrivateEnds);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    INFO("prompt " << i);
+    CHECK(SameBits(logits[i], model.Logits(prompts[i])));
+    CHECK(ring[i] == model.Tokens(prompts[i], count, EndMode::kRing));
+    CHECK(private_ends[i] == ring[i]);
+  }
+}
+
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }

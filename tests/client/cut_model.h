@@ -47,6 +47,10 @@ class CutModel {
 // The instruction sets of this machine, fastest first; the last is "generic".
 std::vector<std::string> Isas();
 
+// Checks that each prompt has the same logits and tokens alone as at once with the others.
+void CheckAloneAndTogether(CutModel& model, const std::vector<std::vector<TokenId>>& prompts,
+                           int count);
+
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b);
 
 }  // namespace fallow

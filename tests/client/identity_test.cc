@@ -62,15 +62,7 @@ TEST_CASE("exact: the same bits alone and beside seven others", "[client][identi
   for (const int size : {1, 3, 7, 8, 16, 20, 31, 40}) {
     prompts.emplace_back(golden.prompt.begin(), golden.prompt.begin() + size);
   }
-  const auto logits = model.LogitsAtOnce(prompts);
-  const auto ring = model.BatchTokens(prompts, kTokens, EndMode::kRing);
-  const auto private_ends = model.BatchTokens(prompts, kTokens, EndMode::kPrivateEnds);
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    INFO("prompt " << i);
-    CHECK(SameBits(logits[i], model.Logits(prompts[i])));
-    CHECK(ring[i] == model.Tokens(prompts[i], kTokens, EndMode::kRing));
-    CHECK(private_ends[i] == ring[i]);
-  }
+  CheckAloneAndTogether(model, prompts, kTokens);
 }
 
 TEST_CASE("fp32: equal tokens in process and on any cuts", "[client][identity]") {

@@ -119,15 +119,7 @@ TEST_CASE("exact: a real model has the same bits alone and beside seven others",
   const std::string isa = Isas().front();
   CutModel model({.checkpoint = ModelPath(), .hops = ThreeHops(isa, isa, isa), .client_isa = isa});
   const Prompts prompts = CompanyFrom(kRaggedCompany);
-  const auto logits = model.LogitsAtOnce(prompts);
-  const auto ring = model.BatchTokens(prompts, kTokens, EndMode::kRing);
-  const auto private_ends = model.BatchTokens(prompts, kTokens, EndMode::kPrivateEnds);
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    INFO("prompt " << i);
-    CHECK(SameBits(logits[i], model.Logits(prompts[i])));
-    CHECK(ring[i] == model.Tokens(prompts[i], kTokens, EndMode::kRing));
-    CHECK(private_ends[i] == ring[i]);
-  }
+  CheckAloneAndTogether(model, prompts, kTokens);
 }
 
 TEST_CASE("fp32: a real model has transformers' tokens however it is cut and asked",

@@ -84,6 +84,16 @@ struct GrpcCaller {
     });
   }
 
+  std::unique_ptr<ControlClient> OpenControl(const PeerAddress& peer,
+                                             ControlClient::Handler& handler) {
+    std::unique_ptr<ControlClient> stream;
+    OnLoop(*loop, [&] {
+      stream = transport->OpenControl(peer, *loop);
+      stream->Start(handler);
+    });
+    return stream;
+  }
+
   void CloseData() {
     OnLoop(*loop, [&] { data = nullptr; });
   }

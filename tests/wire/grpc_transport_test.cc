@@ -40,11 +40,7 @@ TEST_CASE("gRPC: control streams and Info know who asks", "[wire][grpc]") {
   GrpcNode node;
   GrpcCaller caller;
   ControlClientRecorder recorder;
-  std::unique_ptr<ControlClient> stream;
-  OnLoop(*caller.loop, [&] {
-    stream = caller.transport->OpenControl(node.address, *caller.loop);
-    stream->Start(recorder);
-  });
+  std::unique_ptr<ControlClient> stream = caller.OpenControl(node.address, recorder);
   v1::ControlUp up;
   up.mutable_beat()->set_nonce(5);
   stream->Write(up);
@@ -221,11 +217,7 @@ TEST_CASE("gRPC: a busy data loop holds up neither control streams nor Info", "[
   busy.WaitForNotification();
   caller.data->Write(NumberedFrame(2));
   ControlClientRecorder recorder;
-  std::unique_ptr<ControlClient> stream;
-  OnLoop(*caller.loop, [&] {
-    stream = caller.transport->OpenControl(node.address, *caller.loop);
-    stream->Start(recorder);
-  });
+  std::unique_ptr<ControlClient> stream = caller.OpenControl(node.address, recorder);
   v1::ControlUp up;
   up.mutable_beat()->set_nonce(9);
   stream->Write(up);
