@@ -27,7 +27,7 @@ class ReadLimit {
   std::uint64_t checksum_ = 0;
 };
 
-// Reads bytes [begin, end) and returns something that depends on all of them.
+// Reads bytes [begin, end), but for a rest below 64, and returns something that depends on them.
 std::uint64_t ReadAll(const std::uint8_t* begin, const std::uint8_t* end);
 
 // Multiply-adds a second of the pool's threads together, out of registers, by the instruction that

@@ -15,10 +15,9 @@ import sys
 import time
 
 import fallow
-from processes import cpu_seconds, proportional_bytes, serving, split
+from processes import cpu_seconds, num_blocks, proportional_bytes, serving, split
 from report import Report
 
-BLOCKS = 30
 HOPS = 3
 TOKENS = 64
 PROMPT = "Write one sentence about the sea."
@@ -53,7 +52,7 @@ def generate(model, prompt, on_token=None):
 def measure_speed(report, path, prompt, threads, numeric_class):
     """Tokens a second with sessions and prefill, and the processor time that hops add."""
     with load(path, threads=threads, numeric_class=numeric_class) as alone, \
-            serve(path, split(BLOCKS, HOPS), threads, numeric_class) as servers, \
+            serve(path, split(num_blocks(path), HOPS), threads, numeric_class) as servers, \
             connect(path, servers) as model:
         processes = [os.getpid()] + [server.process.pid for server in servers]
 
@@ -94,7 +93,7 @@ def measure_memory(report, servers, threads):
 def strike(path, prompt, expected, hop, token, number):
     """Kills or stops a hop of the live route after a token: the longest pause, or None if the answer
     is not whole."""
-    with serve(path, split(BLOCKS, HOPS) * 2, 1, "auto") as servers, \
+    with serve(path, split(num_blocks(path), HOPS) * 2, 1, "auto") as servers, \
             connect(path, servers) as model, model.inference_session() as session:
         session.generate(prompt, max_new_tokens=1, ignore_end_tokens=True)
         peer = model.route()[hop]["peer"]  # a session stays on its route
@@ -140,7 +139,7 @@ def measure_dead_peer(report, path, prompt):
             model.generate(prompt, max_new_tokens=1)
             return time.monotonic() - start
 
-    with serve(path, split(BLOCKS, HOPS) * 2, 1, "auto") as servers:
+    with serve(path, split(num_blocks(path), HOPS) * 2, 1, "auto") as servers:
         normal = statistics.median(seconds_to_first_token(servers) for _ in range(5))
         for number in (signal.SIGSTOP, signal.SIGKILL):
             servers[1].send(number)

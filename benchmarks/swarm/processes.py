@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import fallow
+
 
 class Server:
     """A `fallow serve` process."""
@@ -46,6 +48,10 @@ def serving(model, spans, *options):
     finally:
         for server in servers:
             server.end()
+
+
+def num_blocks(model):
+    return fallow.inspect(model, digests=False)["spec"]["num_blocks"]
 
 
 def split(blocks, parts):

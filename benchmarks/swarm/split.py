@@ -12,7 +12,8 @@ import sys
 import time
 
 import fallow
-from processes import cpu_seconds, serving, socket_trip_cpu_seconds, split, wake_ups
+from processes import (cpu_seconds, num_blocks, serving, socket_trip_cpu_seconds, split,
+                       wake_ups)
 from report import Report
 
 ROUNDS = 9
@@ -42,11 +43,12 @@ class Run:
 
 def compare(report, path, threads):
     load = fallow.AutoDistributedModelForCausalLM.from_pretrained
+    blocks = num_blocks(path)
     option = ["--threads", str(threads)]
     with load(path, threads=threads) as alone_model, \
-            serving(path, split(30, 1), *option) as one, \
-            serving(path, split(30, 2), *option) as two, \
-            serving(path, split(30, 3), *option) as three:
+            serving(path, split(blocks, 1), *option) as one, \
+            serving(path, split(blocks, 2), *option) as two, \
+            serving(path, split(blocks, 3), *option) as three:
         alone = Run(alone_model, [])
         runs = [Run(load(path, peers=[server.address for server in servers], threads=1), servers)
                 for servers in (one, two, three)]
