@@ -192,7 +192,8 @@ class AutoDistributedModelForCausalLM:
     def live_route(self) -> list[dict[str, Any]]:
         """The same of the generation under way, with the times so far; may be called from its
         callback. The times are told every 32 tokens."""
-        return self._model.route()
+        with self._calls:
+            return self._model.route()
 
     def recoveries(self) -> list[dict[str, Any]]:
         """The hops that the last generation lost: [{blamed, reason, pause_seconds}]."""
