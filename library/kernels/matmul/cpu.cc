@@ -118,8 +118,8 @@ void MultiplyPanels(const MatmulArgs& args, Range panels, std::int64_t row) {
 }
 
 // All of `panels` times rows [row, row + rows), rows <= kRows. One panel at a time is one stream of
-// memory, which the processor itself prefetches best. More rows need two, with our own prefetch:
-// each activation is then loaded for both, from a cache that the weights keep sweeping clean.
+// memory, which is the fastest. More rows need two: each activation is then loaded for both, from a
+// cache that the weights keep sweeping clean.
 template <typename Product, bool kPrefetch, int kRows = Tiles::kSmallRows>
 void MultiplyFewRows(const MatmulArgs& args, Range panels, std::int64_t row, std::int64_t rows) {
   if constexpr (kRows > 1) {
@@ -128,7 +128,7 @@ void MultiplyFewRows(const MatmulArgs& args, Range panels, std::int64_t row, std
     }
   }
   constexpr int kPanels = kRows > Product::kOnePanelRows ? Tiles::kSmallPanels : 1;
-  MultiplyPanels<Product, kPrefetch && (kPanels > 1), kPanels, kRows>(args, panels, row);
+  MultiplyPanels<Product, kPrefetch, kPanels, kRows>(args, panels, row);
 }
 
 // Each panel is read from memory once, with the first rows, and is in the cache for the others.
@@ -137,7 +137,8 @@ void MultiplySomeRows(const MatmulArgs& args, Range panels) {
   for (std::int64_t begin = panels.begin; begin < panels.end; begin += Tiles::kSmallPanels) {
     const std::int64_t rest = panels.end - begin;
     const Range part = {begin, begin + (rest < Tiles::kSmallPanels ? rest : Tiles::kSmallPanels)};
-    MultiplyFewRows<Product, true>(args, part, 0, Tiles::kSmallRows);
+    // Of a single panel, prefetching would keep out of the cache what the next rows want there.
+    MultiplyFewRows<Product, (Tiles::kSmallPanels > 1)>(args, part, 0, Tiles::kSmallRows);
     for (std::int64_t row = Tiles::kSmallRows; row < args.x.rows; row += Tiles::kSmallRows) {
       const std::int64_t rows = args.x.rows - row;
       MultiplyFewRows<Product, false>(args, part, row,
