@@ -2,7 +2,7 @@
 // and converts back; what decides anything lies in the library or in the package around it.
 
 #include "base/log.h"
-#include "base/platform/allocator.h"
+#include "base/platform/process.h"
 #include "bindings.h"
 
 namespace py = pybind11;
@@ -15,5 +15,5 @@ PYBIND11_MODULE(_core, module) {
   fallow::python::AddModel(module);
   fallow::python::AddServer(module);
   module.def("log_to_stderr", [] { fallow::SetLogSink(fallow::LogToStderr); });
-  module.def("tune_allocator", &fallow::TuneAllocator);
+  module.def("tune_process", &fallow::TuneProcess);
 }

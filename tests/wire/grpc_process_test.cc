@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/platform/allocator.h"
+#include "base/platform/process.h"
 #include "catch2/catch_test_macros.hpp"
 #include "tests/wire/grpc_node.h"
 
@@ -21,7 +21,7 @@ namespace {
 
 // What the child processes below run: serves, and says where, until its input ends.
 TEST_CASE("a peer for the other tests", "[.serve-grpc]") {
-  TuneAllocator();
+  TuneProcess();
   GrpcNode node;
   std::printf("peer %s\n", node.address.ToString().c_str());
   std::fflush(stdout);

@@ -49,6 +49,7 @@ def take_options_of_all_commands(
     ] = False,
 ) -> None:
     """Large language models on machines that stand idle."""
+    _core.tune_process()
 
 
 @app.command()
@@ -59,10 +60,6 @@ def serve(checkpoint: Model, *, as_json: AsJson = False, **options: Any) -> None
     Prints the address for --peers as soon as it serves. SIGTERM and Ctrl-C stop it cleanly.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # gRPC's default engine lets the thread of control messages read those of the computing thread
-    # and wake it: twice the processor time a hop. Read when the first transport is made.
-    os.environ.setdefault("GRPC_POLL_STRATEGY", "poll")
-    _core.tune_allocator()
     _core.log_to_stderr()
     display = Display()
     try:

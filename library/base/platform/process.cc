@@ -1,4 +1,6 @@
-#include "base/platform/allocator.h"
+#include "base/platform/process.h"
+
+#include "absl/synchronization/mutex.h"
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -6,7 +8,8 @@
 
 namespace fallow {
 
-void TuneAllocator() {
+void TuneProcess() {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #if defined(__GLIBC__)
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
