@@ -44,8 +44,8 @@ absl::StatusOr<std::unique_ptr<LocalServer>> LocalServer::Start(
 }
 
 absl::Status LocalServer::Listen(const BlockServer::Options& options) {
-  control_ = transport_->NewLoop("fallow control");
   data_ = transport_->NewLoop("fallow data");
+  control_ = transport_->NewLoopBeside(*data_, "fallow control");
   hop_ = std::make_unique<Hop>(Hop::Options{.model = host_->served(),
                                             .self = self_,
                                             .limits = LimitsOf(options),

@@ -83,7 +83,7 @@ class GrpcCall : public GrpcOperation, public std::enable_shared_from_this<GrpcC
   std::optional<absl::Status> closed_;  // what the handler hears, until it has
   In incoming_;
   std::optional<In> held_;  // came while reading was off
-  GrpcTag<GrpcCall> read_tag_{&GrpcCall::OnRead};
+  GrpcTag<GrpcCall> read_tag_{loop_, &GrpcCall::OnRead};
 
   mutable absl::Mutex mutex_;
   int operations_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -95,7 +95,7 @@ class GrpcCall : public GrpcOperation, public std::enable_shared_from_this<GrpcC
   std::optional<absl::Status> finish_ ABSL_GUARDED_BY(mutex_);
   bool finish_issued_ ABSL_GUARDED_BY(mutex_) = false;
   Out sending_;  // belongs to the write under way
-  GrpcTag<GrpcCall> write_tag_{&GrpcCall::OnWritten};
+  GrpcTag<GrpcCall> write_tag_{loop_, &GrpcCall::OnWritten};
 };
 
 // The stream of a call.

@@ -24,7 +24,7 @@ class ClientCall final : public GrpcCall<Out, In> {
       : GrpcCall<Out, In>(loop), stub_(v1::Peer::NewStub(channel)) {}
 
   void Begin(Prepare prepare) {
-    rpc_ = (stub_.get()->*prepare)(&context_.emplace(), &this->loop().queue());
+    rpc_ = (stub_.get()->*prepare)(&context_.emplace(), &this->loop().completion_queue());
     this->loop().Add(*this);
     this->BeginOperation();
     rpc_->StartCall(start_tag_.Begin(Self()));
@@ -72,9 +72,9 @@ class ClientCall final : public GrpcCall<Out, In> {
   std::optional<grpc::ClientContext> context_;
   std::unique_ptr<Rpc> rpc_;
   grpc::Status status_;
-  GrpcTag<ClientCall> start_tag_{&ClientCall::OnStarted};
-  GrpcTag<ClientCall> metadata_tag_{&ClientCall::OnMetadata};
-  GrpcTag<ClientCall> end_tag_{&ClientCall::OnEnd};
+  GrpcTag<ClientCall> start_tag_{this->loop(), &ClientCall::OnStarted};
+  GrpcTag<ClientCall> metadata_tag_{this->loop(), &ClientCall::OnMetadata};
+  GrpcTag<ClientCall> end_tag_{this->loop(), &ClientCall::OnEnd};
 };
 
 class InfoCall final : public GrpcOperation, public std::enable_shared_from_this<InfoCall> {
@@ -85,7 +85,7 @@ class InfoCall final : public GrpcOperation, public std::enable_shared_from_this
   void Begin(absl::Duration timeout) {
     context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
     loop_.Add(*this);
-    rpc_ = stub_->AsyncInfo(&context_, v1::InfoRequest(), &loop_.queue());
+    rpc_ = stub_->AsyncInfo(&context_, v1::InfoRequest(), &loop_.completion_queue());
     rpc_->Finish(&reply_, &status_, tag_.Begin(shared_from_this()));
   }
 
@@ -115,7 +115,7 @@ class InfoCall final : public GrpcOperation, public std::enable_shared_from_this
   v1::InfoReply reply_;
   grpc::Status status_;
   std::unique_ptr<grpc::ClientAsyncResponseReader<v1::InfoReply>> rpc_;
-  GrpcTag<InfoCall> tag_{&InfoCall::OnAnswer};
+  GrpcTag<InfoCall> tag_{loop_, &InfoCall::OnAnswer};
 };
 
 template <class Out, class In>

@@ -193,9 +193,9 @@ class ServerCall final : public GrpcCall<Out, In> {
   const Methods methods_;
   std::optional<grpc::ServerContext> context_;
   std::optional<Rpc> rpc_;
-  GrpcTag<ServerCall> request_tag_{&ServerCall::OnRequested};
-  GrpcTag<ServerCall> metadata_tag_{&ServerCall::OnMetadataSent};
-  GrpcTag<ServerCall> end_tag_{&ServerCall::OnEnd};
+  GrpcTag<ServerCall> request_tag_{parts_.control, &ServerCall::OnRequested};
+  GrpcTag<ServerCall> metadata_tag_{this->loop(), &ServerCall::OnMetadataSent};
+  GrpcTag<ServerCall> end_tag_{this->loop(), &ServerCall::OnEnd};
 };
 
 // Ends a call when it goes.
@@ -215,7 +215,7 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
     }
     const auto call = std::make_shared<InfoAnswer>(parts);
     parts.service.RequestInfo(&call->context_, &call->request_, &call->responder_,
-                              &parts.control.queue(), &parts.control.server_queue(),
+                              &parts.control.completion_queue(), &parts.control.completion_queue(),
                               call->request_tag_.Begin(call));
   }
 
@@ -250,8 +250,8 @@ class InfoAnswer final : public GrpcOperation, public std::enable_shared_from_th
   grpc::ServerContext context_;
   v1::InfoRequest request_;
   grpc::ServerAsyncResponseWriter<v1::InfoReply> responder_{&context_};
-  GrpcTag<InfoAnswer> request_tag_{&InfoAnswer::OnRequested};
-  GrpcTag<InfoAnswer> answer_tag_{&InfoAnswer::OnAnswered};
+  GrpcTag<InfoAnswer> request_tag_{parts_.control, &InfoAnswer::OnRequested};
+  GrpcTag<InfoAnswer> answer_tag_{parts_.control, &InfoAnswer::OnAnswered};
 };
 
 class GrpcListener final : public Listener {
@@ -278,16 +278,16 @@ class GrpcListener final : public Listener {
         parts_->control, *parts_,
         {.request =
              [](ServerParts& parts, auto* context, auto* rpc, void* tag) {
-               parts.service.RequestControl(context, rpc, &parts.control.queue(),
-                                            &parts.control.server_queue(), tag);
+               parts.service.RequestControl(context, rpc, &parts.control.completion_queue(),
+                                            &parts.control.completion_queue(), tag);
              },
          .accept = &Acceptor::OnControl});
     ServerCall<v1::Frame, v1::Frame>::Request(
         parts_->data, *parts_,
         {.request =
              [](ServerParts& parts, auto* context, auto* rpc, void* tag) {
-               parts.service.RequestData(context, rpc, &parts.data.queue(),
-                                         &parts.control.server_queue(), tag);
+               parts.service.RequestData(context, rpc, &parts.data.completion_queue(),
+                                         &parts.control.completion_queue(), tag);
              },
          .accept = &Acceptor::OnData});
   }
@@ -318,7 +318,8 @@ absl::StatusOr<std::unique_ptr<Listener>> ListenOnGrpc(const GrpcListenOptions& 
     return absl::InvalidArgumentError(
         absl::StrCat("listen '", options.listen, "', expected host:port"));
   }
-  const std::unique_ptr<grpc::ServerBuilder> builder = options.control->TakeServerBuilder();
+  const std::unique_ptr<grpc::ServerBuilder> builder =
+      options.control->queue()->TakeServerBuilder();
   if (builder == nullptr) {
     return absl::FailedPreconditionError("this control loop has had a listener already");
   }

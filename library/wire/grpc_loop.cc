@@ -5,7 +5,6 @@
 
 #include "base/monotonic_time.h"
 #include "base/platform/thread_name.h"
-#include "grpc/support/time.h"
 
 namespace fallow {
 namespace {
@@ -16,22 +15,10 @@ constexpr absl::Duration kCheckPeriod = absl::Milliseconds(10);  // while stoppi
 
 thread_local const GrpcLoop* loop_of_this_thread = nullptr;
 
-gpr_timespec DeadlineAt(absl::Time time) {
-  if (time == absl::InfiniteFuture()) {
-    return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-  }
-  const std::int64_t left = absl::ToInt64Nanoseconds(time - MonotonicNow());
-  return left <= 0
-             ? gpr_time_0(GPR_CLOCK_MONOTONIC)
-             : gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(left, GPR_TIMESPAN));
-}
-
 }  // namespace
 
-GrpcLoop::GrpcLoop(const std::string& name)
-    : builder_(std::make_unique<grpc::ServerBuilder>()),
-      queue_(builder_->AddCompletionQueue()),
-      thread_([this, name] {
+GrpcLoop::GrpcLoop(const std::string& name, std::shared_ptr<GrpcQueue> queue, GrpcQueue::Turn turn)
+    : queue_(std::move(queue)), waiter_(*queue_, turn), thread_([this, name] {
         SetThreadName(name);
         Run();
       }) {}
@@ -61,11 +48,6 @@ void GrpcLoop::Cancel(TimerId timer) { tasks_.Cancel(timer); }
 
 absl::Time GrpcLoop::Now() const { return MonotonicNow(); }
 
-std::unique_ptr<grpc::ServerBuilder> GrpcLoop::TakeServerBuilder() {
-  absl::MutexLock lock(&builder_mutex_);
-  return std::move(builder_);
-}
-
 void GrpcLoop::Add(GrpcOperation& operation) {
   absl::MutexLock lock(&operations_mutex_);
   operations_.insert(&operation);
@@ -94,31 +76,18 @@ void GrpcLoop::CancelOperations(bool also_finishing) {
   }
 }
 
-// The alarm may be set again only after its event was taken.
 void GrpcLoop::Wake() {
-  if (loop_of_this_thread == this) {
-    return;  // it is awake
+  if (loop_of_this_thread != this) {
+    waiter_.Wake();
   }
-  absl::MutexLock lock(&wake_mutex_);
-  if (!wake_pending_ && !queue_closed_) {
-    wake_pending_ = true;
-    wake_alarm_.Set(queue_.get(), gpr_time_0(GPR_CLOCK_MONOTONIC),
-                    static_cast<GrpcEvent*>(&wake_event_));
-  }
-}
-
-void GrpcLoop::OnWake() {
-  absl::MutexLock lock(&wake_mutex_);
-  wake_pending_ = false;
 }
 
 bool GrpcLoop::HandleEvent(absl::Time until) {
-  void* tag = nullptr;
-  bool ok = false;
-  if (queue_->AsyncNext(&tag, &ok, DeadlineAt(until)) != grpc::CompletionQueue::GOT_EVENT) {
+  const auto ready = waiter_.Next(until);
+  if (!ready.has_value()) {
     return false;
   }
-  static_cast<GrpcEvent*>(tag)->Done(ok);
+  ready->event->Done(ready->ok);
   return true;
 }
 
@@ -146,13 +115,6 @@ void GrpcLoop::Run() {
     if (Now() >= end) {
       CancelOperations(/*also_finishing=*/true);
     }
-  }
-  {
-    absl::MutexLock lock(&wake_mutex_);
-    queue_closed_ = true;
-  }
-  queue_->Shutdown();
-  while (HandleEvent(absl::InfiniteFuture())) {
   }
 }
 

@@ -26,7 +26,11 @@ class GrpcTransport final : public Transport {
         channels_(std::move(channel_credentials), identified) {}
 
   std::unique_ptr<Loop> NewLoop(const std::string& name) override {
-    return std::make_unique<GrpcLoop>(name);
+    return std::make_unique<GrpcLoop>(name, std::make_shared<GrpcQueue>(), GrpcQueue::Turn::kFirst);
+  }
+
+  std::unique_ptr<Loop> NewLoopBeside(Loop& other, const std::string& name) override {
+    return std::make_unique<GrpcLoop>(name, OurLoop(other).queue(), GrpcQueue::Turn::kStandsBy);
   }
 
   absl::StatusOr<std::unique_ptr<Listener>> Listen(const std::string& listen, Acceptor& acceptor,

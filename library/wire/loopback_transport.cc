@@ -149,6 +149,10 @@ class LoopbackTransport final : public Transport {
     return std::make_unique<ThreadLoop>(name);
   }
 
+  std::unique_ptr<Loop> NewLoopBeside(Loop& /*other*/, const std::string& name) override {
+    return NewLoop(name);
+  }
+
   absl::StatusOr<std::unique_ptr<Listener>> Listen(const std::string& listen, Acceptor& acceptor,
                                                    Loop& control, Loop& data) override;
 

@@ -84,6 +84,10 @@ class Transport {
   // A loop for streams of this transport, with a thread of its own. Streams must be gone before it.
   virtual std::unique_ptr<Loop> NewLoop(const std::string& name) = 0;
 
+  // A loop, with a thread of its own too, that shares `other`'s connections: as long as `other` has
+  // little to do its thread reads for both.
+  virtual std::unique_ptr<Loop> NewLoopBeside(Loop& other, const std::string& name) = 0;
+
   // `listen`: host:port. Unavailable if it is taken. The loops must be of this transport.
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(const std::string& listen,
                                                            Acceptor& acceptor, Loop& control,

@@ -64,8 +64,8 @@ struct GrpcNode {
   const Identity identity;
   const std::unique_ptr<Transport> transport;
   RecordingAcceptor acceptor;
-  std::unique_ptr<Loop> control = transport->NewLoop("control");
   std::unique_ptr<Loop> data = transport->NewLoop("data");
+  std::unique_ptr<Loop> control = transport->NewLoopBeside(*data, "control");
   std::unique_ptr<Listener> listener;
   PeerAddress address;
 };

@@ -195,40 +195,6 @@ TEST_CASE("gRPC: a message that came while reading was off is kept", "[wire][grp
   }
 }
 
-TEST_CASE("gRPC: a busy data loop holds up neither control streams nor Info", "[wire][grpc]") {
-  absl::Notification busy, free;
-  GrpcNode node;
-  node.acceptor.on_control = [](auto& accepted) {
-    accepted.recorder->on_message = [&accepted](const v1::ControlUp& up) {
-      v1::ControlDown down;
-      down.mutable_beat()->set_nonce(up.beat().nonce());
-      accepted.stream->Write(down);
-    };
-  };
-  GrpcCaller caller;
-  caller.OpenData(node.address);
-  caller.data->Write(NumberedFrame(1));
-  REQUIRE(Eventually([&] { return caller.recorder.count() == 1; }));
-
-  node.data->Post([&] {
-    busy.Notify();
-    free.WaitForNotification();
-  });
-  busy.WaitForNotification();
-  caller.data->Write(NumberedFrame(2));
-  ControlClientRecorder recorder;
-  std::unique_ptr<ControlClient> stream = caller.OpenControl(node.address, recorder);
-  v1::ControlUp up;
-  up.mutable_beat()->set_nonce(9);
-  stream->Write(up);
-  CHECK(Eventually([&] { return recorder.count() == 1; }));
-  CHECK(caller.Info(node.address, absl::Seconds(10)).ok());
-  CHECK(caller.recorder.count() == 1);
-  free.Notify();
-  CHECK(Eventually([&] { return caller.recorder.count() == 2; }));
-  OnLoop(*caller.loop, [&] { stream = nullptr; });
-}
-
 TEST_CASE("gRPC: Info ends in time when nobody answers", "[wire][grpc]") {
   absl::Notification busy, free;
   GrpcNode node;  // whose loop may still look at `free` while it ends
