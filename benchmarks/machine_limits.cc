@@ -14,6 +14,7 @@ namespace fallow {
 ReadLimit::ReadLimit(WorkerPool& pool, std::int64_t bytes)
     : pool_(pool), bytes_(bytes), memory_(ReserveMemory(bytes)) {
   if (memory_ == nullptr) throw std::bad_alloc();
+  PreferLargePages(memory_, bytes_);  // as weights have them
   pool_.Run([&](int worker) {
     const Range part = PartOf(bytes_, worker, pool_.size());
     std::fill(memory_ + part.begin, memory_ + part.end, 1);

@@ -27,6 +27,21 @@ class HostBuffer : public Buffer {
   std::int64_t bytes_;
 };
 
+// Part of another buffer, which it keeps.
+class BufferPart : public Buffer {
+ public:
+  BufferPart(std::shared_ptr<Buffer> whole, std::int64_t begin, std::int64_t bytes)
+      : whole_(std::move(whole)), begin_(begin), bytes_(bytes) {}
+
+  std::uint8_t* data() override { return whole_->data() + begin_; }
+  std::int64_t size() const override { return bytes_; }
+
+ private:
+  const std::shared_ptr<Buffer> whole_;
+  const std::int64_t begin_;
+  const std::int64_t bytes_;
+};
+
 // Whether the vectors have as many elements as rows, cols and type say.
 bool IsWhole(const WeightRows& weight) {
   if (weight.rows < 0 || weight.cols < 0) return false;
@@ -72,7 +87,7 @@ class HostBackend : public Backend {
     }
     Weight weight;
     weight.panels = {.type = rows.type, .rows = rows.rows, .cols = rows.cols};
-    FALLOW_ASSIGN_OR_RETURN(weight.memory, Allocate(weight.panels.bytes()));
+    FALLOW_ASSIGN_OR_RETURN(weight.memory, AllocateWeight(weight.panels.bytes()));
     weight.panels.data = weight.memory->data();
     // Split as Matmul splits: a thread then finds its panels in the memory nearest to it.
     pool_.Run([&](int worker) {
@@ -141,6 +156,21 @@ class HostBackend : public Backend {
   // So little work that waking others would take longer.
   static constexpr std::int64_t kFewRows = 2;
 
+  static constexpr std::int64_t kChunkBytes = 64 << 20;
+  static constexpr std::int64_t kWeightAlignment = 4096;
+
+  // Weights lie one behind the other in chunks of large pages: most are smaller than such a page.
+  absl::StatusOr<std::shared_ptr<Buffer>> AllocateWeight(std::int64_t bytes) {
+    if (!chunk_ || chunk_->size() - chunk_used_ < bytes) {
+      FALLOW_ASSIGN_OR_RETURN(chunk_, Allocate(std::max(bytes, kChunkBytes)));
+      PreferLargePages(chunk_->data(), chunk_->size());
+      chunk_used_ = 0;
+    }
+    auto part = std::make_shared<BufferPart>(chunk_, chunk_used_, bytes);
+    chunk_used_ += (bytes + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+    return part;
+  }
+
   template <typename Work>
   static void Alone(Work work) {
     const DefaultFloatMode mode;
@@ -158,6 +188,8 @@ class HostBackend : public Backend {
 
   const KernelTable& table_;
   WorkerPool& pool_;
+  std::shared_ptr<Buffer> chunk_;  // the last
+  std::int64_t chunk_used_ = 0;
 };
 
 }  // namespace

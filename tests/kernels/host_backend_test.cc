@@ -84,6 +84,25 @@ TEST_CASE("packing by several threads gives what one gives", "[kernels][backend]
   }
 }
 
+TEST_CASE("weights stay what they are when others follow and the back end goes",
+          "[kernels][backend]") {
+  WorkerPool pool(1);
+  auto backend = MakeHostBackend(*CpuKernels().front(), pool);
+  std::vector<Weight> packed;
+  std::vector<std::vector<std::uint8_t>> want;
+  Random random(1);
+  for (const std::int64_t rows : {1, 40, 17, 3000, 16}) {
+    const WeightRows weight = RandomWeights(WeightType::kQ8, rows, 96, random);
+    packed.push_back(*backend->Pack(weight));
+    want.emplace_back(packed.back().panels.bytes());
+    PackPanels(weight, {0, packed.back().panels.count()}, want.back().data());
+  }
+  backend = nullptr;
+  for (std::size_t i = 0; i < packed.size(); ++i) {
+    CHECK(std::equal(want[i].begin(), want[i].end(), packed[i].memory->data()));
+  }
+}
+
 // Several products of one input, of different types and heights, as q, k and v are.
 std::vector<std::vector<float>> Products(const KernelTable& kernels, int threads, std::int64_t m) {
   WorkerPool pool(threads);

@@ -14,6 +14,12 @@ std::uint8_t* ReserveMemory(std::int64_t bytes) {
   return memory == MAP_FAILED ? nullptr : static_cast<std::uint8_t*>(memory);
 }
 
+void PreferLargePages([[maybe_unused]] std::uint8_t* memory, [[maybe_unused]] std::int64_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  madvise(memory, static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
+#endif
+}
+
 void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes) {
   munmap(memory, static_cast<std::size_t>(bytes));
 }

@@ -9,6 +9,10 @@ namespace fallow {
 // system has no such range of addresses. bytes > 0
 std::uint8_t* ReserveMemory(std::int64_t bytes);
 
+// Asks for large pages where [memory, memory + bytes) is touched from now on: what is read from end
+// to end then needs fewer look-ups of addresses. A touched byte may take up the whole page.
+void PreferLargePages(std::uint8_t* memory, std::int64_t bytes);
+
 // Gives back what ReserveMemory(bytes) returned.
 void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes);
 
