@@ -7,8 +7,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in tests/stages/*.sh; do . "$file"; done
 
-all_stages=(lint dev python asan tidy fuzz wheel consumer)
-focused_stages=(tsan hf identity kill)
+all_stages=(lint dev python asan tsan tidy fuzz wheel consumer)
+focused_stages=(hf identity kill)
 
 usage() {
   cat <<TEXT
@@ -18,12 +18,11 @@ of every change:
   dev       optimised build without warnings; all C++ tests
   python    the package, installed by pip into build/venv, and its tests
   asan      the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+  tsan      the folders that have threads under ThreadSanitizer
   tidy      clang: portability and lock annotations
   fuzz      each fuzzer for \$FUZZ_SECONDS (10)
   wheel     a wheel that carries its libraries, with Debian's hidden
   consumer  examples/cpp_service against an installed library, static and shared
-on request (not yet shown to pass whenever it is run):
-  tsan      the folders that have threads under ThreadSanitizer
 on request, one question each (some of their tests are part of dev too):
   hf        logits and tokens of a real model are those of Hugging Face transformers;
             with --live of transformers run here and now, by torch in build/hf-venv: 20 minutes

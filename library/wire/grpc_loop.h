@@ -77,12 +77,14 @@ class GrpcTag final : public GrpcEvent {
   // The tag of an operation that begins now.
   void* Begin(std::shared_ptr<Call> call) {
     call_ = std::move(call);
+    begun_.store(true, std::memory_order_release);
     return static_cast<GrpcEvent*>(this);
   }
   // For operations that gRPC forgets.
   void Forget() { call_ = nullptr; }
 
   void Done(bool ok) override {
+    begun_.exchange(false, std::memory_order_acquire);
     const std::shared_ptr<Call> call = std::exchange(call_, nullptr);
     (call.get()->*method_)(ok);
   }
@@ -90,6 +92,7 @@ class GrpcTag final : public GrpcEvent {
  private:
   const Method method_;
   std::shared_ptr<Call> call_;
+  std::atomic<bool> begun_ = false;  // orders Begin before Done where gRPC's queue cannot be seen to
 };
 
 }  // namespace fallow
