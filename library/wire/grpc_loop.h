@@ -92,7 +92,8 @@ class GrpcTag final : public GrpcEvent {
  private:
   const Method method_;
   std::shared_ptr<Call> call_;
-  std::atomic<bool> begun_ = false;  // orders Begin before Done where gRPC's queue cannot be seen to
+  std::atomic<bool> begun_ =
+      false;  // orders Begin before Done where gRPC's queue cannot be seen to
 };
 
 }  // namespace fallow
