@@ -10,7 +10,7 @@
 namespace fallow {
 namespace {
 
-// Two loops that share a queue, and an echo of each.
+// Two loops that share a queue.
 struct TwoLoops {
   std::unique_ptr<Loop>& loop(bool standing_by) { return standing_by ? stands_by : first; }
 

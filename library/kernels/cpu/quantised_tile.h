@@ -156,7 +156,7 @@ FALLOW_INLINE void AddGroups(PanelRun panels, std::int64_t begin, std::int64_t e
       AddScaled<kType, kScales>(dots, {header + half * 32, panels.bytes}, x, 2 * block + half,
                                 sums);
     }
-    if constexpr (kPrefetch) {
+    if constexpr (kPrefetch) {  // of a later panel, even where codes are asked for sooner: measured
       FALLOW_UNROLL for (int p = 0; p < kPanels; ++p)
           Prefetch(header + (kPanels + p) * panels.bytes);
     }
