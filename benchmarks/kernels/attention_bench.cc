@@ -1,6 +1,6 @@
 // Attention over a cache of 30 blocks with 9 query and 3 key-value heads of 64 (SmolLM2-135M), on
 // one thread: one row (decode) beside a plain read of the same keys and values, and the 128 rows of
-// a prompt beside what multiply-adds reach.
+// a prompt beside what products of floats reach.
 //
 //   attention_bench [--json]      FALLOW_ISA chooses the instruction set
 #include <cmath>
@@ -15,7 +15,7 @@
 
 #include "base/worker_pool.h"
 #include "kernels/kernel_table.h"
-#include "machine_limits.h"
+#include "kernels/limits/machine_limits.h"
 #include "report.h"
 
 namespace fallow {
@@ -121,7 +121,7 @@ void Decode(const Report& report, const KernelTable& kernels, const char* name, 
 void Prefill(const Report& report, const KernelTable& kernels, const char* name, KvFormat format) {
   constexpr std::int64_t kRows = 128;
   WorkerPool pool(1);
-  const double multiply_adds = MeasureMultiplyAdds(pool, kernels.name, Arithmetic::kFp32);
+  const double multiply_adds = MeasureMultiplyAdds(pool, kernels.name, WeightType::kFp32);
   for (const std::int64_t context : {128, 2048}) {
     const Cache cache(kernels, format, context);
     const double time = TimeAttention(kernels, cache, context, kRows);
@@ -129,7 +129,7 @@ void Prefill(const Report& report, const KernelTable& kernels, const char* name,
     const double products = seen * kHeads * kHeadDim * 2;  // with keys, and with values
     report.Add({Title(kernels, name) + "prefill context " + std::to_string(context),
                 products / time * 1e-9, "GMAC/s", multiply_adds * 1e-9,
-                "fp32 arithmetic out of registers"});
+                "fp32 products out of the cache"});
   }
 }
 

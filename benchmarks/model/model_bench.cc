@@ -3,7 +3,7 @@
 //   model_bench decode|prefill|batch MODEL [--json]      FALLOW_ISA chooses the instruction set
 //
 // decode: one sequence, beside reading as many bytes as the weights have, between the tokens.
-// prefill: prompts, beside the multiply-adds that the blocks need for them, done out of registers.
+// prefill: prompts, beside the products that the blocks need for them, done out of the cache.
 // batch: several sequences at once, beside the nearer of the two limits.
 #include <algorithm>
 #include <cstdio>
@@ -18,7 +18,7 @@
 #include "fallow/block_server.h"
 #include "fallow/distributed_model.h"
 #include "kernels/kernel_table.h"
-#include "machine_limits.h"
+#include "kernels/limits/machine_limits.h"
 #include "report.h"
 
 namespace fallow {
@@ -71,10 +71,10 @@ struct Subject {
     const std::string full_class = Require(model->numeric_class());
     const std::string_view isa = ChooseCpuKernels(std::getenv("FALLOW_ISA"))->name;
     short_class = full_class.substr(0, full_class.find('/'));
-    const Arithmetic arithmetic = short_class == "fp32"   ? Arithmetic::kFp32
-                                  : short_class == "bf16" ? Arithmetic::kBf16
-                                                          : Arithmetic::kExact;
-    multiply_adds = MeasureMultiplyAdds(pool, isa, arithmetic);
+    const WeightType type = short_class == "fp32"   ? WeightType::kFp32
+                            : short_class == "bf16" ? WeightType::kBf16
+                                                    : WeightType::kQ4_1;  // SmolLM2's blocks
+    multiply_adds = MeasureMultiplyAdds(pool, isa, type);
   }
 
   std::string Name(const std::string& what) const {
@@ -133,7 +133,7 @@ void Batch(const Report& report, Subject& subject) {
     const DecodeTimes times = TimeDecode(subject, sequences);
     report.Add({subject.Name("batch of " + std::to_string(sequences)), sequences / times.step,
                 "tokens/s", std::min(sequences / times.read, subject.multiply_adds / products),
-                "reading once a step, or arithmetic"});
+                "reading once a step, or products"});
   }
 }
 
@@ -148,7 +148,7 @@ void Prefill(const Report& report, Subject& subject) {
       rates.push_back(generation.prefill_tokens_per_second);
     }
     report.Add({subject.Name("prefill of " + std::to_string(length)), Median(rates), "tokens/s",
-                limit, "arithmetic out of registers"});
+                limit, "products out of the cache"});
   }
 }
 

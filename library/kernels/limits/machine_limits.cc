@@ -1,13 +1,13 @@
-#include "machine_limits.h"
+#include "kernels/limits/machine_limits.h"
 
 #include <algorithm>
 #include <cstring>
 #include <new>
 
+#include "base/monotonic_time.h"
 #include "base/platform/memory.h"
 #include "base/range.h"
-#include "multiply_adds.h"
-#include "report.h"
+#include "kernels/limits/multiply_adds.h"
 
 namespace fallow {
 
@@ -24,13 +24,13 @@ ReadLimit::ReadLimit(WorkerPool& pool, std::int64_t bytes)
 ReadLimit::~ReadLimit() { ReleaseMemory(memory_, bytes_); }
 
 double ReadLimit::Measure() {
-  const double start = Now();
+  const absl::Time start = MonotonicNow();
   pool_.Run([&](int worker) {
     const Range part = PartOf(bytes_, worker, pool_.size());
     const std::uint64_t sum = ReadAll(memory_ + part.begin, memory_ + part.end);
     if (worker == 0) checksum_ += sum;
   });
-  return Now() - start;
+  return absl::ToDoubleSeconds(MonotonicNow() - start);
 }
 
 std::uint64_t ReadAll(const std::uint8_t* begin, const std::uint8_t* end) {
@@ -55,7 +55,7 @@ std::uint64_t ReadAll(const std::uint8_t* begin, const std::uint8_t* end) {
 
 namespace {
 
-using Loop = double (*)(Arithmetic, std::int64_t);
+using Loop = double (*)(WeightType, std::int64_t);
 
 Loop LoopFor(std::string_view isa) {
 #if defined(__x86_64__)
@@ -68,20 +68,21 @@ Loop LoopFor(std::string_view isa) {
 
 }  // namespace
 
-double MeasureMultiplyAdds(WorkerPool& pool, std::string_view isa, Arithmetic arithmetic) {
-  constexpr std::int64_t kIterations = 1 << 18;
+double MeasureMultiplyAdds(WorkerPool& pool, std::string_view isa, WeightType type) {
+  constexpr int kPasses = 15;
+  constexpr std::int64_t kIterations = 1 << 11;
   const Loop loop = LoopFor(isa);
   double done = 0;
-  double best = 1e9;
-  for (int pass = 0; pass < 9; ++pass) {
-    const double start = Now();
+  absl::Duration best = absl::InfiniteDuration();
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const absl::Time start = MonotonicNow();
     pool.Run([&](int worker) {
-      const double mine = loop(arithmetic, kIterations);
+      const double mine = loop(type, kIterations);
       if (worker == 0) done = mine;
     });
-    best = std::min(best, Now() - start);
+    best = std::min(best, MonotonicNow() - start);
   }
-  return done * pool.size() / best;
+  return done * pool.size() / absl::ToDoubleSeconds(best);
 }
 
 }  // namespace fallow

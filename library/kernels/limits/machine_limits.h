@@ -1,11 +1,11 @@
-// What this machine reaches with the simplest code: the limits beside which benchmarks stand.
+// What this machine reaches: the limits beside which profiles and benchmarks stand.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
 #include "base/worker_pool.h"
-#include "kernels/backend.h"
+#include "kernels/numeric.h"
 
 namespace fallow {
 
@@ -30,8 +30,8 @@ class ReadLimit {
 // Reads bytes [begin, end), but for a rest below 64, and returns something that depends on them.
 std::uint64_t ReadAll(const std::uint8_t* begin, const std::uint8_t* end);
 
-// Multiply-adds a second of the pool's threads together, out of registers, by the instruction that
-// kernels of `isa` use for `arithmetic`.
-double MeasureMultiplyAdds(WorkerPool& pool, std::string_view isa, Arithmetic arithmetic);
+// Multiply-adds a second of the pool's threads together, by the tiles that kernels of `isa` have
+// for large products with weights of `type`, out of the nearest cache: scales and all.
+double MeasureMultiplyAdds(WorkerPool& pool, std::string_view isa, WeightType type);
 
 }  // namespace fallow
