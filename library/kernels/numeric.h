@@ -23,6 +23,8 @@ enum class WeightType : std::uint8_t {
   kNl4,   // value = scale * kNl4Codebook[code]
 };
 
+inline constexpr int kNumWeightTypes = 6;
+
 inline constexpr int kGroup = 32;      // numbers that share a scale, along K
 inline constexpr int kPanelRows = 16;  // output rows of a packed panel
 inline constexpr int kPadK = 64;       // packed rows and activations are padded to this, with zeros
