@@ -10,7 +10,8 @@
 
 namespace fallow {
 
-absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Options& options) {
+absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Options& options,
+                                                           KernelClock* clock) {
   auto host = std::unique_ptr<ModelHost>(new ModelHost());
   FALLOW_ASSIGN_OR_RETURN(host->checkpoint_, Checkpoint::Open(options.checkpoint));
   FALLOW_ASSIGN_OR_RETURN(Family family, Family::For(*host->checkpoint_));
@@ -29,14 +30,14 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
       const NumericClass numeric_class,
       NumericClass::Choose(options.numeric_class, options.weights, *host->checkpoint_));
   served.numeric_class = numeric_class.ToString();
-  FALLOW_RETURN_IF_ERROR(host->MakeBackend(options.threads));
+  FALLOW_RETURN_IF_ERROR(host->MakeBackend(options.threads, clock));
   FALLOW_RETURN_IF_ERROR(host->ReadDigests());
   FALLOW_RETURN_IF_ERROR(host->ReadWeights(numeric_class));
   FALLOW_RETURN_IF_ERROR(host->ReserveKv(options.kv_memory));
   return host;
 }
 
-absl::Status ModelHost::MakeBackend(int threads) {
+absl::Status ModelHost::MakeBackend(int threads, KernelClock* clock) {
   FALLOW_RETURN_IF_ERROR(WorkerPool::Check(threads));
   const char* isa = std::getenv("FALLOW_ISA");
   const KernelTable* kernels = ChooseCpuKernels(isa);
@@ -45,7 +46,9 @@ absl::Status ModelHost::MakeBackend(int threads) {
         absl::StrCat("FALLOW_ISA = ", isa, ": not an instruction set of this build and machine"));
   }
   pool_ = std::make_unique<WorkerPool>(threads);
+  isa_ = kernels->name;
   backend_ = MakeHostBackend(*kernels, *pool_);
+  if (clock != nullptr) backend_ = MakeProfilingBackend(std::move(backend_), *clock);
   served_.backend = backend_.get();
   return absl::OkStatus();
 }

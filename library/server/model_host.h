@@ -9,6 +9,7 @@
 #include "base/worker_pool.h"
 #include "fallow/block_server.h"
 #include "kernels/backend.h"
+#include "kernels/profile.h"
 #include "model/checkpoint.h"
 #include "model/spec.h"
 #include "server/served_model.h"
@@ -17,22 +18,27 @@ namespace fallow {
 
 class ModelHost {
  public:
-  // Errors as BlockServer::Start's. The instruction set is the best there is, or FALLOW_ISA's.
-  static absl::StatusOr<std::unique_ptr<ModelHost>> Load(const BlockServer::Options& options);
+  // Errors as BlockServer::Start's. The instruction set is the best there is, or FALLOW_ISA's. If
+  // there is a clock, which must outlive the host, it times the kernels.
+  static absl::StatusOr<std::unique_ptr<ModelHost>> Load(const BlockServer::Options& options,
+                                                         KernelClock* clock = nullptr);
 
   // Lives as long as the host.
   const ServedModel& served() const { return served_; }
   std::int64_t weight_bytes() const;
+  WorkerPool& pool() { return *pool_; }
+  const char* isa() const { return isa_; }
 
  private:
   ModelHost() = default;
-  absl::Status MakeBackend(int threads);
+  absl::Status MakeBackend(int threads, KernelClock* clock);
   absl::Status ReadDigests();
   absl::Status ReadWeights(const NumericClass& numeric_class);
   absl::Status ReserveKv(std::int64_t bytes);
 
   std::unique_ptr<Checkpoint> checkpoint_;
   std::optional<Family> family_;
+  const char* isa_ = nullptr;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<BlockSpan> span_;
