@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, module) {
   fallow::python::AddErrors(module);
   fallow::python::AddCheckpoint(module);
   fallow::python::AddModel(module);
+  fallow::python::AddProfile(module);
   fallow::python::AddServer(module);
   module.def("log_to_stderr", [] { fallow::SetLogSink(fallow::LogToStderr); });
   module.def("tune_process", &fallow::TuneProcess);

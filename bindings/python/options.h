@@ -7,6 +7,7 @@
 
 #include "fallow/block_server.h"
 #include "fallow/distributed_model.h"
+#include "fallow/profile.h"
 #include "fallow/session.h"
 
 namespace fallow::python {
@@ -41,6 +42,17 @@ void VisitFields(DistributedModel::Options& options, Visit visit) {
   visit("threads", options.threads);
   visit("kv_memory", options.kv_memory);
   visit("connect_timeout", options.connect_timeout);
+}
+
+template <typename Visit>
+void VisitFields(ProfileOptions& options, Visit visit) {
+  visit("checkpoint", options.checkpoint);
+  visit("blocks", options.blocks);
+  visit("numeric_class", options.numeric_class);
+  visit("weights", options.weights);
+  visit("threads", options.threads);
+  visit("prompt_tokens", options.prompt_tokens);
+  visit("new_tokens", options.new_tokens);
 }
 
 template <typename Visit>

@@ -127,6 +127,17 @@ def test_inspect_tells_what_a_checkpoint_holds(flag):
     assert ("manifest" in text) == (flag == "--digests")
 
 
+def test_profile_shows_each_kernel_beside_its_limit():
+    options = ["--prompt-tokens", "9", "--new-tokens", "3", "--threads", "1"]
+    found = json.loads(run("profile", LLAMA, "--json", *options).stdout)
+    assert found["threads"] == 1 and found["numeric_class"] == "bf16"
+    kernels = {kernel["kernel"]: kernel for kernel in found["decode"]["kernels"]}
+    assert kernels["attention"]["calls"] == 3 * 6 and kernels["sample"]["calls"] == 3
+    assert all(kernel["least_seconds"] > 0 for kernel in kernels.values())
+    text = run("profile", LLAMA, *options).stdout
+    assert "of limit" in text and "prefill" in text and all(name in text for name in kernels)
+
+
 @pytest.mark.parametrize(
     "arguments, code, word",
     [
@@ -134,6 +145,7 @@ def test_inspect_tells_what_a_checkpoint_holds(flag):
         (["generate", LLAMA, "x", "--numeric-class", "martian"], 1, "martian"),
         (["serve", LLAMA, "--blocks", "9"], 1, "blocks"),
         (["inspect", "/nowhere.gguf"], 1, "nowhere.gguf"),
+        (["profile", LLAMA, "--new-tokens", "0"], 1, "new ones"),
         (["generate", LLAMA, "x", "--martian"], 2, "martian"),
         (["serve", LLAMA, "--threads", "two"], 2, "--threads"),
     ],
@@ -147,5 +159,5 @@ def test_errors_are_one_line_on_stderr(arguments, code, word):
 def test_version_and_help():
     assert run("--version").stdout == f"{fallow.__version__}\n"
     text = run("--help").stdout
-    assert all(command in text for command in ("serve", "generate", "chat", "inspect"))
+    assert all(command in text for command in ("serve", "generate", "chat", "inspect", "profile"))
     assert "--numeric-class" in run("serve", "--help", env=dict(os.environ, COLUMNS="120")).stdout

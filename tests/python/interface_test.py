@@ -28,6 +28,7 @@ def struct_fields(header, struct):
     [
         ("block_server.h", "Options", _core.server_defaults()),
         ("distributed_model.h", "Options", _core.model_defaults()),
+        ("profile.h", "ProfileOptions", _core.profile_defaults()),
     ],
 )
 def test_bound_options_are_those_of_the_header(header, struct, defaults):
@@ -51,6 +52,7 @@ def test_bound_generation_options_are_those_of_the_headers():
             _core.model_defaults(),
             {"checkpoint", "peers"},
         ),
+        (fallow.profile, _core.profile_defaults(), {"checkpoint", "blocks"}),
     ],
 )
 def test_keywords_have_the_names_and_defaults_of_the_structs(function, defaults, differs):
@@ -76,6 +78,7 @@ def test_generation_keywords_are_those_of_the_struct_and_hugging_face_s():
     [
         (_cli_options.server_options, set(_core.server_defaults())),
         (_cli_options.model_options, set(_core.model_defaults()) | set(_core.generate_defaults())),
+        (_cli_options.profile_options, set(_core.profile_defaults())),
     ],
 )
 def test_command_line_has_the_same_options(command, names):
@@ -86,7 +89,11 @@ def test_command_line_has_the_same_options(command, names):
     given.pop("revision")
     not_there = {"checkpoint", "stop_tokens", "bad_words"}  # an argument; lists
     assert set(given) == names - not_there
-    defaults = {**_core.server_defaults(), **_core.model_defaults()}
+    defaults = {
+        **_core.server_defaults(),
+        **_core.model_defaults(),
+        **_core.profile_defaults(),
+    }
     for name in set(given) & set(defaults) - {"blocks", "peers"}:
         assert given[name] == defaults[name], name
 

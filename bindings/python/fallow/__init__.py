@@ -20,6 +20,7 @@ from fallow._model import (
     InferenceSession,
     ModelSpec,
 )
+from fallow._profile import profile
 from fallow._server import BlockServer
 from fallow._streamers import TextStreamer
 from fallow._tokenizer import AutoTokenizer, Tokenizer
@@ -41,4 +42,5 @@ __all__ = [
     "Unsupported",
     "__version__",
     "inspect",
+    "profile",
 ]

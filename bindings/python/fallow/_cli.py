@@ -1,4 +1,4 @@
-"""The command line: fallow serve, generate, chat, inspect."""
+"""The command line: fallow serve, generate, chat, inspect, profile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ import typer
 import fallow
 from fallow import _core
 from fallow._cli_display import Display, StdoutStreamer
-from fallow._cli_options import model_options, server_options, split_model_options
+from fallow._cli_options import (
+    model_options,
+    profile_options,
+    server_options,
+    split_model_options,
+)
+from fallow._cli_profile import print_profile
 
 app = typer.Typer(
     name="fallow",
@@ -229,3 +235,20 @@ def inspect(
         print(f"\nmanifest  {found['digests']['manifest']}\nends      {found['digests']['ends']}")
         for block, digest in enumerate(found["digests"]["blocks"]):
             print(f"block {block:3} {digest}")
+
+
+@app.command()
+@profile_options
+def profile(checkpoint: Model, *, as_json: AsJson = False, **options: Any) -> None:
+    """Show where a model's time goes, kernel by kernel, beside what this machine allows.
+
+    "of limit": the least time that the machine needs to read the bytes or compute the products,
+    over the time that was taken.
+    """
+    display = Display()
+    with display.step(f"profiling {checkpoint}"):
+        found = fallow.profile(checkpoint, **options)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        print_profile(found)

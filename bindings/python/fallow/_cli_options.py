@@ -29,6 +29,10 @@ _SERVER_ONLY = {
     "grace": (float, "Seconds that a session without its client is kept."),
     "idle_timeout": (float, "Seconds after which a session without a step is closed."),
 }
+_PROFILE_ONLY = {
+    "prompt_tokens": (int, "Tokens of a prompt, run in passes of 128."),
+    "new_tokens": (int, "Tokens after it, one a pass."),
+}
 _MODEL_ONLY = {
     "peers": (str, "Servers, host:port#peer-id, separated by commas; none: run here."),
     "connect_timeout": (float, "Seconds."),
@@ -56,6 +60,14 @@ def server_options(command: Callable) -> Callable:
     """Gives `command` the options of BlockServer instead of its **options."""
     defaults = {**_core.server_defaults(), "blocks": None}
     return _with_options(command, {**_SERVER_ONLY, **_SHARED, **_REVISION}, defaults)
+
+
+def profile_options(command: Callable) -> Callable:
+    """Gives `command` the options of profile instead of its **options."""
+    defaults = {**_core.profile_defaults(), "blocks": None}
+    known = {**_PROFILE_ONLY, **_SERVER_ONLY, **_SHARED}
+    table = {name: known[name] for name in defaults if name in known}
+    return _with_options(command, {**table, **_REVISION}, defaults)
 
 
 def model_options(command: Callable) -> Callable:
