@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -59,22 +60,19 @@ double Exp(double x) {
 
 void Penalise(std::span<float> logits, const SamplingOptions& options,
               std::span<const TokenId> history, std::size_t prompt) {
-  struct Seen {
-    bool anywhere = false;
-    int generated = 0;
-  };
-  std::vector<Seen> seen(logits.size());
-  for (std::size_t i = 0; i < history.size(); ++i) {
-    if (history[i] < 0 || history[i] >= static_cast<TokenId>(logits.size())) continue;
-    seen[history[i]].anywhere = true;
-    if (i >= prompt) ++seen[history[i]].generated;
-  }
-  for (std::size_t id = 0; id < logits.size(); ++id) {
-    if (!seen[id].anywhere) continue;
+  std::vector<TokenId> seen(history.begin(), history.end());
+  std::vector<TokenId> generated(history.begin() + std::min(prompt, history.size()), history.end());
+  std::sort(seen.begin(), seen.end());
+  std::sort(generated.begin(), generated.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  for (const TokenId id : seen) {
+    if (id < 0 || id >= static_cast<TokenId>(logits.size())) continue;
     double logit = logits[id];
     logit = logit > 0 ? logit / options.repetition_penalty : logit * options.repetition_penalty;
-    if (seen[id].generated > 0) {
-      logit -= options.frequency_penalty * seen[id].generated + options.presence_penalty;
+    const auto [first, last] = std::equal_range(generated.begin(), generated.end(), id);
+    if (first != last) {
+      logit -=
+          options.frequency_penalty * static_cast<double>(last - first) + options.presence_penalty;
     }
     logits[id] = static_cast<float>(logit);
   }
@@ -92,17 +90,41 @@ void BanBadWords(std::span<float> logits, const SamplingOptions& options,
 }
 
 // Infinities and what is no number would spoil sums: NaN counts as -inf, +inf as the largest float.
-float Tame(float logit) {
-  if (std::isnan(logit)) return kNever;
-  return std::min(logit, std::numeric_limits<float>::max());
+void Tame(std::span<float> logits) {
+  for (float& logit : logits) {
+    logit = logit <= std::numeric_limits<float>::max() ? logit
+            : std::isnan(logit)                        ? kNever
+                                                       : std::numeric_limits<float>::max();
+  }
 }
 
-TokenId Largest(std::span<const float> logits) {
-  TokenId best = 0;
-  for (std::size_t id = 1; id < logits.size(); ++id) {
-    if (logits[id] > logits[best]) best = static_cast<TokenId>(id);
+// The largest logit of every kBlock: then few of a large vocabulary are looked at one by one.
+constexpr std::size_t kBlock = 64;
+std::vector<float> BlockMaxima(std::span<const float> logits) {
+  constexpr std::size_t kLanes = 16;  // whole vectors, whatever the instruction set
+  std::vector<float> maxima;
+  maxima.reserve(logits.size() / kBlock + 1);
+  for (std::size_t begin = 0; begin < logits.size(); begin += kBlock) {
+    const std::span block = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+    std::array<float, kLanes> largest;
+    largest.fill(kNever);
+    std::size_t i = 0;
+    for (; i + kLanes <= block.size(); i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        largest[lane] = std::max(largest[lane], block[i + lane]);
+      }
+    }
+    for (; i < block.size(); ++i) largest[0] = std::max(largest[0], block[i]);
+    maxima.push_back(*std::max_element(largest.begin(), largest.end()));
   }
-  return best;
+  return maxima;
+}
+
+// The first of the largest.
+TokenId Largest(std::span<const float> logits, std::span<const float> maxima) {
+  const auto block = std::max_element(maxima.begin(), maxima.end());
+  const auto begin = logits.begin() + kBlock * (block - maxima.begin());
+  return static_cast<TokenId>(std::find(begin, logits.end(), *block) - logits.begin());
 }
 
 bool MoreLikely(const Candidate& a, const Candidate& b) {
@@ -115,17 +137,36 @@ struct Distribution {
   double total = 0;
 };
 
-Distribution Candidates(std::span<const float> logits, const SamplingOptions& options) {
-  std::vector<Candidate> all;
-  all.reserve(logits.size());
-  const double best = logits[Largest(logits)];
-  for (std::size_t id = 0; id < logits.size(); ++id) {
-    if (logits[id] != kNever) all.push_back({static_cast<TokenId>(id), logits[id], 0});
+// All possible tokens that may be among the `count` likeliest (0: all), and few others.
+std::vector<Candidate> Possible(std::span<const float> logits, std::span<const float> maxima,
+                                std::size_t count) {
+  float least = kNever;  // as many blocks have something as large
+  if (count > 0 && count < maxima.size()) {
+    std::vector<float> ranked(maxima.begin(), maxima.end());
+    std::nth_element(ranked.begin(), ranked.begin() + count - 1, ranked.end(), std::greater());
+    least = ranked[count - 1];
   }
-  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < all.size()) {
-    all = Ranking(std::move(all), MoreLikely).Best(options.top_k);
+  std::vector<Candidate> possible;
+  if (least == kNever) possible.reserve(logits.size());
+  for (std::size_t block = 0; block < maxima.size(); ++block) {
+    if (maxima[block] < least) continue;
+    const std::size_t end = std::min(logits.size(), (block + 1) * kBlock);
+    for (std::size_t id = block * kBlock; id < end; ++id) {
+      const float logit = logits[id];
+      if (logit >= least && logit != kNever) {
+        possible.push_back({static_cast<TokenId>(id), logit, 0});
+      }
+    }
   }
-  Distribution kept{std::move(all), 0};
+  return possible;
+}
+
+Distribution Candidates(std::vector<Candidate> possible, double best,
+                        const SamplingOptions& options) {
+  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < possible.size()) {
+    possible = Ranking(std::move(possible), MoreLikely).Best(options.top_k);
+  }
+  Distribution kept{std::move(possible), 0};
   for (Candidate& candidate : kept.candidates) {
     candidate.weight = Exp((candidate.logit - best) / options.temperature);
     kept.total += candidate.weight;
@@ -235,11 +276,14 @@ TokenId SampleToken(std::span<float> logits, const SamplingOptions& options,
     Penalise(logits, options, history, prompt);
   }
   BanBadWords(logits, options, history);
-  for (float& logit : logits) logit = Tame(logit);
-  const TokenId best = Largest(logits);
-  if (!options.do_sample || logits[best] == kNever) return best;
-  Distribution distribution = Warp(Candidates(logits, options), options, logits[best]);
-  return Draw(std::move(distribution), Uniform(options.seed, history.size(), sequence));
+  Tame(logits);
+  const std::vector<float> maxima = BlockMaxima(logits);
+  const TokenId id = Largest(logits, maxima);
+  if (!options.do_sample || logits[id] == kNever) return id;
+  const double best = logits[id];
+  Distribution distribution = Candidates(Possible(logits, maxima, options.top_k), best, options);
+  return Draw(Warp(std::move(distribution), options, best),
+              Uniform(options.seed, history.size(), sequence));
 }
 
 }  // namespace fallow

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -224,6 +225,8 @@ TEST_CASE("partial sorting draws what full sorting would", "[model][sampler]") {
   std::normal_distribution<float> normal(0, 2);
   std::vector<float> logits(5000);
   for (float& logit : logits) logit = std::round(normal(random) * 64) / 64;  // many ties
+  const bool spread = GENERATE(true, false);
+  if (!spread) std::sort(logits.begin(), logits.end());
   // With one token per unit of weight, the draw of a flat distribution shows the random number.
   std::vector<double> uniform;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
@@ -232,6 +235,10 @@ TEST_CASE("partial sorting draws what full sorting would", "[model][sampler]") {
     uniform.push_back((SampleToken(flat, options, {}, 0, 0) + 0.5) / flat.size());
   }
   const SamplingOptions cases[] = {{},
+                                   {.top_k = 1},
+                                   {.top_k = 50},
+                                   {.top_k = 78},
+                                   {.top_k = 79},
                                    {.top_k = 700},
                                    {.top_p = 0.95},
                                    {.min_p = 0.01},
