@@ -15,7 +15,10 @@ struct DistributedModel::Impl {
 };
 
 DistributedModel::DistributedModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-DistributedModel::~DistributedModel() = default;
+DistributedModel::~DistributedModel() {
+  // In a forked child its threads are the parent's: nothing can be ended or freed there.
+  if (!impl_->state->CheckProcess().ok()) impl_.release();
+}
 
 absl::StatusOr<std::unique_ptr<DistributedModel>> DistributedModel::Load(Options options) {
   auto impl = std::make_unique<Impl>();

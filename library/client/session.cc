@@ -48,7 +48,9 @@ absl::StatusOr<Generation> SharedConversation::Run(int sequence, int fork_of,
 }
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Session::~Session() = default;
+Session::~Session() {
+  if (!impl_->conversation->CheckProcess().ok()) impl_.release();  // as of its model
+}
 
 const std::vector<TokenId>& Session::tokens() const { return impl_->tokens; }
 

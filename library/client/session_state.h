@@ -21,6 +21,8 @@ class SharedConversation {
 
   ModelState& model() { return *model_; }
 
+  absl::Status CheckProcess() const { return model_->CheckProcess(); }
+
   // A number for a new fork, if possible one that was given back.
   int TakeSequence();
   void GiveBack(int sequence);

@@ -92,3 +92,20 @@ print("parent", len(model.generate([20, 21], max_new_tokens=2, ignore_end_tokens
     lines = run_python(code).stdout.splitlines()
     assert "started before fork" in lines[0]
     assert lines[1:] == ["status 0", "parent 4"]
+
+
+def test_forked_child_may_load_a_model_of_its_own():
+    load = "fallow.AutoDistributedModelForCausalLM.from_pretrained({0!r}, threads=0)".format(LLAMA)
+    code = f"""
+import os, sys, fallow
+model = {load}
+session = model.inference_session()
+print(session.generate([20, 21], max_new_tokens=3), flush=True)
+pid = os.fork()
+if pid == 0:
+    print({load}.inference_session().generate([20, 21], max_new_tokens=3), flush=True)
+    sys.exit(0)
+print("status", os.waitpid(pid, 0)[1])
+"""
+    first, second, status = run_python(code).stdout.splitlines()
+    assert first == second and status == "status 0"
