@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/float_mode.h"
 #include "base/platform/cores.h"
+#include "base/platform/fork.h"
 #include "base/platform/thread_name.h"
 
 namespace fallow {
@@ -89,6 +91,21 @@ absl::Status WorkerPool::Check(int threads) {
   if (threads >= 0 && threads <= kMostThreads) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("threads = ", threads, ", expected 1 to ",
                                                  kMostThreads, ", or 0 for one on each core"));
+}
+
+std::shared_ptr<WorkerPool> WorkerPool::ForModel(int threads) {
+  if (threads > 0 || UsableCores() == 1) return std::make_shared<WorkerPool>(threads);
+  static absl::Mutex mutex(absl::kConstInit);
+  static std::weak_ptr<WorkerPool> shared;
+  static std::optional<ForkGuard> maker;
+  const absl::MutexLock lock(&mutex);
+  std::shared_ptr<WorkerPool> pool = shared.lock();
+  if (pool == nullptr || !maker->Check("worker pool").ok()) {
+    pool = std::make_shared<WorkerPool>(0);
+    shared = pool;
+    maker.emplace();
+  }
+  return pool;
 }
 
 WorkerPool::WorkerPool(int threads)

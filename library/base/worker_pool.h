@@ -18,6 +18,11 @@ class WorkerPool {
   // InvalidArgument unless a user may ask for so many.
   static absl::Status Check(int threads);
 
+  // For the passes of a model: a pool of its own with so many threads; for 0 the pool on all usable
+  // cores that all models of the process share, as they would share the cores. That one ends with
+  // its last user, and a forked child has another.
+  static std::shared_ptr<WorkerPool> ForModel(int threads);
+
   // `threads` counts the calling thread: a pool of one starts none. 0 takes all usable cores.
   explicit WorkerPool(int threads);
   ~WorkerPool();

@@ -14,7 +14,7 @@ constexpr std::int64_t kRows = 128;  // of one pass
 }  // namespace
 
 PrivateEnds::PrivateEnds(const ModelSpec& spec, WireFormat format, int threads)
-    : spec_(spec), format_(format), pool_(threads) {}
+    : spec_(spec), format_(format), pool_(WorkerPool::ForModel(threads)) {}
 
 absl::StatusOr<std::unique_ptr<PrivateEnds>> PrivateEnds::Load(const Checkpoint& checkpoint,
                                                                const Family& family,
@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<PrivateEnds>> PrivateEnds::Load(const Checkpoint&
   }
   auto ends = std::unique_ptr<PrivateEnds>(
       new PrivateEnds(spec, WireFormatOf(numeric_class.ToString()), threads));
-  ends->backend_ = MakeHostBackend(*kernels, ends->pool_);
+  ends->backend_ = MakeHostBackend(*kernels, *ends->pool_);
   FALLOW_ASSIGN_OR_RETURN(
       ends->head_, Head::Load(checkpoint, family, spec, numeric_class, {}, kRows, *ends->backend_));
   return ends;

@@ -39,7 +39,7 @@ class PrivateEnds {
 
   const ModelSpec spec_;
   const WireFormat format_;
-  WorkerPool pool_;
+  const std::shared_ptr<WorkerPool> pool_;
   std::unique_ptr<Backend> backend_;
   mutable absl::Mutex mutex_;  // a back end runs one pass at a time
   std::unique_ptr<Head> head_ ABSL_PT_GUARDED_BY(mutex_);

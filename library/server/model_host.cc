@@ -45,7 +45,7 @@ absl::Status ModelHost::MakeBackend(int threads, KernelClock* clock) {
     return absl::InvalidArgumentError(
         absl::StrCat("FALLOW_ISA = ", isa, ": not an instruction set of this build and machine"));
   }
-  pool_ = std::make_unique<WorkerPool>(threads);
+  pool_ = WorkerPool::ForModel(threads);
   isa_ = kernels->name;
   backend_ = MakeHostBackend(*kernels, *pool_);
   if (clock != nullptr) backend_ = MakeProfilingBackend(std::move(backend_), *clock);

@@ -39,7 +39,7 @@ class ModelHost {
   std::unique_ptr<Checkpoint> checkpoint_;
   std::optional<Family> family_;
   const char* isa_ = nullptr;
-  std::unique_ptr<WorkerPool> pool_;
+  std::shared_ptr<WorkerPool> pool_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<BlockSpan> span_;
   std::unique_ptr<Head> head_;

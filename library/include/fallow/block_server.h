@@ -26,7 +26,7 @@ class BlockServer {
     bool insecure = false;  // plaintext, peers not identified: for closed networks only
     std::string numeric_class = "auto";  // auto, fp32, bf16, exact, or a whole class string
     std::string weights = "auto";        // auto, fp32, bf16, q8, q4
-    int threads = 0;                     // of the computation; 0: all cores
+    int threads = 0;  // of the computation; 0: on all cores, shared with the process's other models
     int max_sessions = 64;               // open at once; more are ResourceExhausted
     std::int64_t kv_memory = 0;          // bytes for keys and values; 0: a quarter of the memory
     std::int64_t max_outbox = 64 << 20;  // bytes kept per session for replays
