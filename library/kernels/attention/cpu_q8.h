@@ -41,7 +41,7 @@ class Int8Pass {
     const exact::GroupScale scale =
         FALLOW_ISA::QuantiseGroup(group, exact::ScaleFormat::kFp32, codes_[m] + g * kGroup);
     scale_[m][g] = scale.scale;
-    correction_[m][g] = -128 * scale.sum;
+    correction_[m][g] = (kByteBias - 128) * scale.sum;
   }
 
   template <int R>
@@ -152,7 +152,8 @@ class Int8Pass {
   int groups_;
   alignas(64) std::int8_t codes_[M][kMaxHeadDim];
   float scale_[M][kMaxHeadDim / kGroup];
-  std::int32_t correction_[M][kMaxHeadDim / kGroup];  // for the 128 that key codes are raised by
+  // For what DotBytes leaves of the 128 that key codes are raised by.
+  std::int32_t correction_[M][kMaxHeadDim / kGroup];
 };
 
 FALLOW_INLINE void StoreScale(float scale, std::uint8_t* to) {

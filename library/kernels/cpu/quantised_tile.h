@@ -31,9 +31,10 @@ struct QuantisedRows {
 enum class PanelScales { kFp16, kBf16 };  // of weights; of keys
 
 // This and the next two: dots = start + stored codes * codes of activations, over one group.
+// In this and the next, DotBytes takes kByteBias from the stored codes.
 //   codes   of the first panel's group
 //   x       codes of the first row's group, rows `k` apart
-//   start   -zero point * sum of the activations' codes, per row
+//   start   -(what is left of the zero point then) * sum of the activations' codes, per row
 template <bool kPrefetch, int kPanels, int kRows>
 FALLOW_INLINE void DotByteGroup(PanelRun codes, const std::int8_t* x, std::int64_t k,
                                 const std::int32_t (&start)[kRows], IntTile<kPanels, kRows>& dots) {
@@ -102,9 +103,11 @@ FALLOW_INLINE void DotNibbleGroup(PanelRun codes, const std::int8_t* x, std::int
 template <WeightType kType, bool kPrefetch, int kPanels, int kRows>
 FALLOW_INLINE void DotGroup(PanelRun codes, const QuantisedRows& x, std::int64_t group,
                             IntTile<kPanels, kRows>& dots) {
+  constexpr bool kBytes = kType == WeightType::kQ8 || kType == WeightType::kNl4;
+  constexpr std::int32_t kZeroPoint = ZeroPoint(kType) - (kBytes ? kByteBias : 0);
   std::int32_t start[kRows];
   FALLOW_UNROLL for (int m = 0; m < kRows; ++m) {
-    start[m] = -ZeroPoint(kType) * x.sum[m * x.groups() + group];
+    start[m] = -kZeroPoint * x.sum[m * x.groups() + group];
   }
   const std::int8_t* x_codes = x.codes + group * kGroup;
   if constexpr (kType == WeightType::kQ8) {

@@ -7,6 +7,7 @@
 //   Floats       16 floats; + - * /, Fma (one rounding), MulAdd (one rounding or two, as is fast)
 //   Ints         16 int32
 //   Slice        64 bytes of a panel: 4 bytes of consecutive k for each of 16 rows (panel.h)
+//   kByteBias    what DotBytes takes from each byte of a slice before it multiplies
 //   NibbleSums   what DotNibbles sums into: Ints, or a form that takes products of 4-bit codes only
 //   Tiles        how many panels and rows of activations to multiply at a time
 //

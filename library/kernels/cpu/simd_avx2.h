@@ -229,6 +229,8 @@ FALLOW_INLINE __m256i BroadcastFour(const std::int8_t* codes) {
   return _mm256_set1_epi32(four);
 }
 
+constexpr std::int32_t kByteBias = 0;
+
 #ifdef __AVXVNNI__
 
 // sums[row] + the products of the slice's 4 unsigned bytes of that row with codes[0..3].

@@ -154,6 +154,8 @@ FALLOW_INLINE Slice LookUp(const std::uint8_t (&table)[16], Slice nibbles) {
   return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), nibbles.v)};
 }
 
+constexpr std::int32_t kByteBias = 0;
+
 // sums[row] + the products of the slice's 4 unsigned bytes of that row with codes[0..3].
 FALLOW_INLINE Ints DotBytes(Ints sums, Slice weights, const std::int8_t* codes) {
   std::int32_t four;

@@ -203,6 +203,8 @@ FALLOW_INLINE Slice LookUp(const std::uint8_t (&table)[16], Slice nibbles) {
   return nibbles;
 }
 
+constexpr std::int32_t kByteBias = 0;
+
 // sums[row] + the products of the slice's 4 unsigned bytes of that row with codes[0..3].
 FALLOW_INLINE Ints DotBytes(Ints sums, Slice weights, const std::int8_t* codes) {
   return EachInt([&](int i) {
