@@ -1,22 +1,39 @@
 #include "base/worker_pool.h"
 
-#include <immintrin.h>
-
 #include <atomic>
 #include <barrier>
 #include <cstdint>
 #include <thread>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "catch2/catch_test_macros.hpp"
 
 namespace fallow {
 namespace {
 
-constexpr unsigned kDefaultMxcsr = 0x1f80;
-constexpr unsigned kFlushToZero = 0x8000;
-constexpr unsigned kDenormalsAreZero = 0x0040;
-constexpr unsigned kExceptionFlags = 0x3f;
+// This thread's rounding mode, as its processor has it.
+#if defined(__x86_64__)
+constexpr std::uint64_t kDefaultMode = 0x1f80;
+constexpr std::uint64_t kZeroSubnormals = 0x8040;  // results and operands
+std::uint64_t FloatMode() {
+  constexpr std::uint64_t kExceptionFlags = 0x3f;
+  return _mm_getcsr() & ~kExceptionFlags;
+}
+void SetFloatMode(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
+#else
+constexpr std::uint64_t kDefaultMode = 0;
+constexpr std::uint64_t kZeroSubnormals = 1 << 24;
+std::uint64_t FloatMode() {
+  std::uint64_t mode;
+  asm volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+}
+void SetFloatMode(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
+#endif
 
 TEST_CASE("each part runs once a call, the first on the caller's thread", "[base][worker_pool]") {
   for (const int threads : {1, 2, 3, 7}) {
@@ -118,17 +135,15 @@ TEST_CASE("a pool that was never used ends", "[base][worker_pool]") {
 
 TEST_CASE("workers keep subnormals and round to nearest, whatever the caller does",
           "[base][worker_pool]") {
-  const unsigned before = _mm_getcsr();
-  _mm_setcsr(kDefaultMxcsr | kFlushToZero | kDenormalsAreZero);
+  const std::uint64_t before = FloatMode();
+  SetFloatMode(kDefaultMode | kZeroSubnormals);
   WorkerPool pool(3);
-  std::vector<unsigned> modes(3, 0);
-  pool.Run([&](int worker) {
-    modes[static_cast<std::size_t>(worker)] = _mm_getcsr() & ~kExceptionFlags;
-  });
-  const unsigned after = _mm_getcsr();
-  _mm_setcsr(before);
-  CHECK(modes == std::vector<unsigned>(3, kDefaultMxcsr));
-  CHECK((after & (kFlushToZero | kDenormalsAreZero)) == (kFlushToZero | kDenormalsAreZero));
+  std::vector<std::uint64_t> modes(3, 1);
+  pool.Run([&](int worker) { modes[static_cast<std::size_t>(worker)] = FloatMode(); });
+  const std::uint64_t after = FloatMode();
+  SetFloatMode(before);
+  CHECK(modes == std::vector<std::uint64_t>(3, kDefaultMode));
+  CHECK(after == (kDefaultMode | kZeroSubnormals));
 }
 
 }  // namespace
