@@ -7,6 +7,15 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(FALLOW_FLAGS_avx2vnni ${FALLOW_FLAGS_avx2} -mavxvnni)
   set(FALLOW_FLAGS_avx512 ${FALLOW_FLAGS_avx2}
     -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  list(APPEND FALLOW_ISAS neon neondot neoni8mm)
+  set(FALLOW_FLAGS_neon)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    # It would move loads far ahead of their use before it assigns registers, and run out of them.
+    set(FALLOW_FLAGS_neon -fno-schedule-insns)
+  endif()
+  set(FALLOW_FLAGS_neondot ${FALLOW_FLAGS_neon} -march=armv8.2-a+dotprod)
+  set(FALLOW_FLAGS_neoni8mm ${FALLOW_FLAGS_neondot}+i8mm+bf16)
 endif()
 
 # fallow_isa_sources(<target> <isa> SOURCES a.cc ...)

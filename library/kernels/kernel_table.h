@@ -33,7 +33,8 @@ extern const KernelTable kReferenceKernels;  // double precision, obvious; every
 extern const KernelTable kExactKernels;      // scalar fp32: the definition of kExact; that alone
 
 // The instruction sets that this build has and this machine (and its operating system) grants,
-// fastest first; "generic" is always the last. Names: avx512, avx2vnni, avx2, generic.
+// fastest first; "generic" is always the last. Names: avx512, avx2vnni, avx2; neoni8mm, neondot,
+// neon; generic.
 std::span<const KernelTable* const> CpuKernels();
 
 // The one of that name, or the fastest if no name is given. Null where the name is unknown or not

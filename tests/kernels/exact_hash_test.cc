@@ -99,8 +99,8 @@ std::uint64_t HashOfQuantised(const KernelTable& kernels) {
 }
 
 std::vector<const KernelTable*> ExactTables() {
-  std::vector<const KernelTable*> tables = {&kExactKernels};
-  tables.insert(tables.end(), CpuKernels().begin(), CpuKernels().end());
+  std::vector<const KernelTable*> tables(CpuKernels().begin(), CpuKernels().end());
+  tables.push_back(&kExactKernels);
   return tables;
 }
 

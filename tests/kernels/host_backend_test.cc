@@ -1,7 +1,9 @@
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <limits>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/backend.h"
 #include "tests/kernels/kernel_test.h"
 #include "tests/kernels/weights.h"
@@ -174,6 +176,11 @@ TEST_CASE("instruction sets are chosen by name, the fastest without one", "[kern
   const auto granted = CpuKernels();
   REQUIRE_FALSE(granted.empty());
   CHECK(std::string(granted.back()->name) == "generic");
+  if (const char* expected = std::getenv("FALLOW_TEST_ISAS")) {  // of an emulated processor
+    std::string names;
+    for (const KernelTable* table : granted) absl::StrAppend(&names, " ", table->name);
+    CHECK(names == absl::StrCat(" ", expected));
+  }
   CHECK(ChooseCpuKernels(nullptr) == granted.front());
   for (const KernelTable* table : granted) CHECK(ChooseCpuKernels(table->name) == table);
   CHECK(ChooseCpuKernels("avx1024") == nullptr);

@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace fallow {
@@ -17,6 +19,16 @@ namespace avx2vnni {
 extern const KernelTable kTable;
 }
 namespace avx2 {
+extern const KernelTable kTable;
+}
+#elif defined(__aarch64__)
+namespace neoni8mm {
+extern const KernelTable kTable;
+}
+namespace neondot {
+extern const KernelTable kTable;
+}
+namespace neon {
 extern const KernelTable kTable;
 }
 #endif
@@ -87,6 +99,23 @@ Features DetectFeatures() {
   return features;
 }
 
+#elif defined(__aarch64__)
+
+struct Features {
+  bool neondot = false;   // DotProd; NEON and FMA are part of AArch64
+  bool neoni8mm = false;  // and I8MM and BF16
+};
+
+Features DetectFeatures() {
+  Features features;
+#if defined(__linux__)  // elsewhere nobody has tried
+  features.neondot = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+  constexpr unsigned long kBoth = HWCAP2_I8MM | HWCAP2_BF16;
+  features.neoni8mm = features.neondot && (getauxval(AT_HWCAP2) & kBoth) == kBoth;
+#endif
+  return features;
+}
+
 #endif
 
 struct Granted {
@@ -103,6 +132,11 @@ Granted FindGranted() {
   if (features.avx512) granted.Add(avx512::kTable);
   if (features.avx2vnni) granted.Add(avx2vnni::kTable);
   if (features.avx2) granted.Add(avx2::kTable);
+#elif defined(__aarch64__)
+  const Features features = DetectFeatures();
+  if (features.neoni8mm) granted.Add(neoni8mm::kTable);
+  if (features.neondot) granted.Add(neondot::kTable);
+  granted.Add(neon::kTable);
 #endif
   granted.Add(generic::kTable);
   return granted;

@@ -1,8 +1,8 @@
 // Sixteen lanes, for every instruction set: all that the kernels in cpu.cc files know of it.
 //
-// A cpu.cc file is compiled once per instruction set, with -DFALLOW_ISA=avx512, avx2vnni, avx2
-// or generic, into the namespace of that name. Each header beside this one defines the same
-// things:
+// A cpu.cc file is compiled once per instruction set, with -DFALLOW_ISA=avx512, avx2vnni, avx2,
+// neoni8mm, neondot, neon or generic, into the namespace of that name. Each header beside this one
+// defines the same things:
 //
 //   Floats       16 floats; + - * /, Fma (one rounding), MulAdd (one rounding or two, as is fast)
 //   Ints         16 int32
@@ -27,6 +27,9 @@
 #define FALLOW_ISA_CODE_avx2 2
 #define FALLOW_ISA_CODE_avx2vnni 3
 #define FALLOW_ISA_CODE_avx512 4
+#define FALLOW_ISA_CODE_neon 5
+#define FALLOW_ISA_CODE_neondot 6
+#define FALLOW_ISA_CODE_neoni8mm 7
 #define FALLOW_ISA_CODE_OF_INNER(isa) FALLOW_ISA_CODE_##isa
 #define FALLOW_ISA_CODE_OF(isa) FALLOW_ISA_CODE_OF_INNER(isa)
 #define FALLOW_ISA_CODE FALLOW_ISA_CODE_OF(FALLOW_ISA)
@@ -37,6 +40,8 @@
 #include "kernels/cpu/simd_avx512.h"
 #elif FALLOW_ISA_CODE == FALLOW_ISA_CODE_avx2 || FALLOW_ISA_CODE == FALLOW_ISA_CODE_avx2vnni
 #include "kernels/cpu/simd_avx2.h"
+#elif FALLOW_ISA_CODE >= FALLOW_ISA_CODE_neon
+#include "kernels/cpu/simd_neon.h"
 #else
 #include "kernels/cpu/simd_generic.h"
 #endif
