@@ -7,27 +7,18 @@
 # libraries stay Debian's, and tests/tsan.supp silences them. Fetches the source with apt; does
 # nothing if FOLDER has the library already.
 set -eu
+cmake=$(cd "$(dirname "$0")" && pwd)
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 library=libabsl_synchronization.so.20220623
 [ ! -e "$out/$library" ] || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([a-z]*:[^ ]*\).*/\2/p' \
-  /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-echo "deb-src [signed-by=$keys] $mirror bookworm main" >"$work/sources"
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-
-# apt with sources, lists and cache of its own, so that the machine's stay as they are.
-apt() {
-  apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User= -o Debug::NoLocking=1 \
-    -o Dir::Etc::sourcelist="$work/sources" -o Dir::Etc::sourceparts=- \
-    -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" "$@"
-}
+. "$cmake/private_apt.sh"
+echo "deb-src [signed-by=$debian_keys] $debian_mirror bookworm main" >"$work/sources"
 cd "$work"
-apt update
-apt source --download-only abseil
+private_apt update
+private_apt source --download-only abseil
 tar xf abseil_*.orig.tar.gz
 tar xf abseil_*.debian.tar.xz
 cd abseil-*/
