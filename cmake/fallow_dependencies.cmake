@@ -1,12 +1,14 @@
 # Everything that the library stands on. Debian 12's packages are enough: install_dependencies.sh.
 
 find_package(Threads REQUIRED)
-find_package(OpenSSL REQUIRED)  # before gRPC, whose config asks for it without REQUIRED
-find_package(Protobuf REQUIRED)
-find_package(gRPC CONFIG REQUIRED)
 find_package(absl CONFIG REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(Sodium REQUIRED)
+if(NOT FALLOW_KERNELS_ONLY)
+  find_package(OpenSSL REQUIRED)  # before gRPC, whose config asks for it without REQUIRED
+  find_package(Protobuf REQUIRED)
+  find_package(gRPC CONFIG REQUIRED)
+  find_package(nlohmann_json REQUIRED)
+  find_package(Sodium REQUIRED)
+endif()
 
 if(FALLOW_CUDA)  # before any target exists: each copies CMAKE_CUDA_ARCHITECTURES when it is made
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)

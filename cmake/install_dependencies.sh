@@ -15,7 +15,8 @@ backports=""
 case "${1-}" in
   "") ;;
   --tests)
-    packages="$packages clang-14 libclang-rt-14-dev clang-format-14 binutils patch xz-utils"
+    packages="$packages clang-14 libclang-rt-14-dev clang-format-14 binutils patch xz-utils
+      g++-aarch64-linux-gnu qemu-user"
     backports="catch2"  # 3.7; bookworm itself has 2.13
     ;;
   *)

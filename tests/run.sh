@@ -7,7 +7,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in tests/stages/*.sh; do . "$file"; done
 
-all_stages=(lint dev python asan tsan tidy fuzz wheel consumer)
+all_stages=(lint dev python asan tsan arm tidy fuzz wheel consumer)
 focused_stages=(hf identity kill)
 
 usage() {
@@ -19,6 +19,7 @@ of every change:
   python    the package, installed by pip into build/venv, and its tests
   asan      the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
   tsan      the folders that have threads under ThreadSanitizer
+  arm       the kernels cross-compiled for 64-bit ARM, and their tests in an emulator
   tidy      clang: portability and lock annotations
   fuzz      each fuzzer for \$FUZZ_SECONDS (10)
   wheel     a wheel that carries its libraries, with Debian's hidden

@@ -17,6 +17,20 @@ stage_tsan() {
   "${fixed_addresses[@]}" cmake --workflow --preset tsan
 }
 
+stage_arm() {
+  cmake/fetch_arm_libraries.sh build/arm-libraries
+  cmake --workflow --preset arm
+  python3 tests/lint/isa_symbols.py build/arm
+  run_as_processor neoverse-n1 'neondot neon generic'
+  run_as_processor cortex-a53 'neon generic'
+}
+
+# run_as_processor NAME ISAS: that one is granted those instruction sets, and no more than it can run.
+run_as_processor() {
+  QEMU_CPU=$1 FALLOW_TEST_ISAS=$2 qemu-aarch64 -L /usr/aarch64-linux-gnu \
+    build/arm/tests/kernels/fallow_kernels_tests '[dispatch],[matmul],[quantize]'
+}
+
 stage_tidy() {
   cmake --workflow --preset tidy
 }
