@@ -62,6 +62,10 @@ Loop LoopFor(std::string_view isa) {
   if (isa == "avx512") return avx512::MultiplyAdds;
   if (isa == "avx2vnni") return avx2vnni::MultiplyAdds;
   if (isa == "avx2") return avx2::MultiplyAdds;
+#elif defined(__aarch64__)
+  if (isa == "neoni8mm") return neoni8mm::MultiplyAdds;
+  if (isa == "neondot") return neondot::MultiplyAdds;
+  if (isa == "neon") return neon::MultiplyAdds;
 #endif
   return generic::MultiplyAdds;
 }
