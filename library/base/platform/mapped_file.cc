@@ -57,6 +57,12 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& 
 MappedFile::MappedFile(std::string path, std::span<const std::uint8_t> bytes)
     : path_(std::move(path)), bytes_(bytes) {}
 
+void MappedFile::ReadAhead() const {
+  if (!bytes_.empty()) {
+    madvise(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size(), MADV_WILLNEED);
+  }
+}
+
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
 }

@@ -24,6 +24,9 @@ class MappedFile {
   const std::string& path() const { return path_; }
   std::span<const std::uint8_t> bytes() const { return bytes_; }
 
+  // Begins to read all of the file, for whoever will need it soon. Does not wait.
+  void ReadAhead() const;
+
  private:
   MappedFile(std::string path, std::span<const std::uint8_t> bytes);
 
