@@ -43,6 +43,15 @@ class Backend {
   virtual absl::StatusOr<std::shared_ptr<Buffer>> Allocate(std::int64_t bytes) = 0;
   virtual absl::StatusOr<Weight> Pack(const WeightRows& rows) = 0;
 
+  // Packed weights outside of the back end, for files. They have PackedBytes(...), which is checked
+  // (InvalidArgument), and go with every back end whose layout has the same name.
+  virtual std::string layout() const = 0;  // "panels-1"
+  virtual absl::Status PackTo(const WeightRows& rows, std::span<std::uint8_t> out) = 0;
+
+  // A weight that lies packed in the host's `memory`, aligned to 64, which is not written to: a
+  // back end that can read it there keeps it, others copy. `packed.data` is ignored.
+  virtual absl::StatusOr<Weight> Use(Panels packed, std::shared_ptr<Buffer> memory) = 0;
+
   virtual void ToActivations(const ActivationsArgs&) = 0;
   virtual void Round(const RoundArgs&) = 0;
   virtual void Embed(const EmbedArgs&) = 0;

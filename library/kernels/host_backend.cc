@@ -67,6 +67,7 @@ class HostBackend : public Backend {
   HostBackend(const KernelTable& table, WorkerPool& pool) : table_(table), pool_(pool) {}
 
   std::string name() const override { return absl::StrCat("cpu ", table_.name); }
+  std::string layout() const override { return kPanelLayout; }
 
   absl::StatusOr<std::shared_ptr<Buffer>> Allocate(std::int64_t bytes) override {
     if (bytes < 0) {
@@ -80,20 +81,27 @@ class HostBackend : public Backend {
   }
 
   absl::StatusOr<Weight> Pack(const WeightRows& rows) override {
-    if (!IsWhole(rows)) {
-      return absl::InvalidArgumentError(absl::StrCat("backend: a ", std::string(Name(rows.type)),
-                                                     " weight is not ", rows.rows, " x ",
-                                                     rows.cols));
-    }
+    FALLOW_RETURN_IF_ERROR(CheckWhole(rows));
     Weight weight;
     weight.panels = {.type = rows.type, .rows = rows.rows, .cols = rows.cols};
     FALLOW_ASSIGN_OR_RETURN(weight.memory, AllocateWeight(weight.panels.bytes()));
     weight.panels.data = weight.memory->data();
-    // Split as Matmul splits: a thread then finds its panels in the memory nearest to it.
-    pool_.Run([&](int worker) {
-      PackPanels(rows, PartOf(weight.panels.count(), worker, pool_.size()), weight.memory->data());
-    });
+    PackAll(rows, weight.memory->data());
     return weight;
+  }
+
+  absl::Status PackTo(const WeightRows& rows, std::span<std::uint8_t> out) override {
+    FALLOW_RETURN_IF_ERROR(CheckWhole(rows));
+    FALLOW_RETURN_IF_ERROR(
+        CheckBytes(PackedBytes(rows.type, rows.rows, rows.cols), std::ssize(out)));
+    PackAll(rows, out.data());
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Weight> Use(Panels packed, std::shared_ptr<Buffer> memory) override {
+    FALLOW_RETURN_IF_ERROR(CheckBytes(packed.bytes(), memory->size()));
+    packed.data = memory->data();
+    return Weight{std::move(memory), packed};
   }
 
   void ToActivations(const ActivationsArgs& args) override {
@@ -169,6 +177,24 @@ class HostBackend : public Backend {
     auto part = std::make_shared<BufferPart>(chunk_, chunk_used_, bytes);
     chunk_used_ += (bytes + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
     return part;
+  }
+
+  static absl::Status CheckWhole(const WeightRows& rows) {
+    if (IsWhole(rows)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("backend: a ", std::string(Name(rows.type)),
+                                                   " weight is not ", rows.rows, " x ", rows.cols));
+  }
+
+  static absl::Status CheckBytes(std::int64_t expected, std::int64_t bytes) {
+    if (bytes == expected) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("backend: ", bytes, " bytes for a packed weight, expected ", expected));
+  }
+
+  // Split as Matmul splits: a thread then finds its panels in the memory nearest to it.
+  void PackAll(const WeightRows& rows, std::uint8_t* out) {
+    const std::int64_t count = (rows.rows + kPanelRows - 1) / kPanelRows;
+    pool_.Run([&](int worker) { PackPanels(rows, PartOf(count, worker, pool_.size()), out); });
   }
 
   template <typename Work>

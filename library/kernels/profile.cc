@@ -157,6 +157,13 @@ class ProfilingBackend : public Backend {
     return backend_->Allocate(bytes);
   }
   absl::StatusOr<Weight> Pack(const WeightRows& rows) override { return backend_->Pack(rows); }
+  std::string layout() const override { return backend_->layout(); }
+  absl::Status PackTo(const WeightRows& rows, std::span<std::uint8_t> out) override {
+    return backend_->PackTo(rows, out);
+  }
+  absl::StatusOr<Weight> Use(Panels packed, std::shared_ptr<Buffer> memory) override {
+    return backend_->Use(packed, std::move(memory));
+  }
 
   void ToActivations(const ActivationsArgs& args) override {
     Time("activations", RowWork(args.rows, args.n, 1, ActivationBytes(args.out)),

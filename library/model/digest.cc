@@ -1,10 +1,9 @@
-#include <sodium.h>
-
 #include <cstdio>
 #include <iterator>
 #include <optional>
 
 #include "base/status_macros.h"
+#include "model/hasher.h"
 #include "model/weights.h"
 
 namespace fallow {
@@ -13,40 +12,6 @@ namespace {
 constexpr const char* kBlockSlots[] = {"attention_norm", "query", "key", "value", "output",
                                        "ffn_norm",       "gate",  "up",  "down"};
 constexpr const char* kEndSlots[] = {"embedding", "embedding_norm", "final_norm", "head"};
-
-// BLAKE2b-256 of a sequence of strings and numbers, each of which ends where it ends.
-class Hasher {
- public:
-  Hasher() { crypto_generichash_init(&state_, nullptr, 0, sizeof(Digest)); }
-
-  void Add(std::span<const std::uint8_t> bytes) {
-    Add(static_cast<std::int64_t>(bytes.size()));
-    Update(bytes.data(), bytes.size());
-  }
-  void Add(std::string_view text) {
-    Add(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
-  }
-  void Add(std::int64_t number) {
-    std::uint8_t bytes[sizeof(number)];
-    for (std::size_t i = 0; i < sizeof(number); ++i) {
-      bytes[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(number) >> (8 * i));
-    }
-    Update(bytes, sizeof(bytes));
-  }
-
-  Digest Finish() {
-    Digest digest;
-    crypto_generichash_final(&state_, digest.data(), digest.size());
-    return digest;
-  }
-
- private:
-  void Update(const std::uint8_t* data, std::size_t size) {
-    crypto_generichash_update(&state_, data, size);
-  }
-
-  crypto_generichash_state state_;
-};
 
 // Adds a slot's tensor. Its bytes are left out where `last`, the tensor before, was the same one
 // (a fused query, key and value).

@@ -67,6 +67,30 @@ TEST_CASE("weights whose parts do not fit their shape are refused", "[kernels][b
   CHECK(absl::IsInvalidArgument(backend->Pack(no_minima).status()));
 }
 
+TEST_CASE("weights packed elsewhere are used where they lie", "[kernels][backend]") {
+  WorkerPool pool(2);
+  const auto backend = MakeHostBackend(*CpuKernels().front(), pool);
+  Random random(2);
+  for (const WeightType type : kWeightTypes) {
+    CAPTURE(Name(type));
+    const WeightRows rows = RandomWeights(type, 33, 96, random);
+    const Weight packed = *backend->Pack(rows);
+    std::shared_ptr<Buffer> memory = *backend->Allocate(packed.panels.bytes());
+    const std::span<std::uint8_t> bytes(memory->data(), memory->size());
+    REQUIRE(backend->PackTo(rows, bytes).ok());
+    const auto used = backend->Use(packed.panels, memory);
+    REQUIRE(used.ok());
+    CHECK(used->panels.data == memory->data());
+    CHECK(used->memory == memory);
+    CHECK(std::equal(bytes.begin(), bytes.end(), packed.panels.data));
+
+    CHECK(absl::IsInvalidArgument(backend->PackTo(rows, bytes.first(bytes.size() - 1))));
+    Panels larger = packed.panels;
+    larger.rows += kPanelRows;
+    CHECK(absl::IsInvalidArgument(backend->Use(larger, memory).status()));
+  }
+}
+
 TEST_CASE("packing by several threads gives what one gives", "[kernels][backend]") {
   WorkerPool pool(3);
   const auto backend = MakeHostBackend(*CpuKernels().front(), pool);

@@ -28,6 +28,13 @@ class MemoryBackend : public Backend {
     return std::make_shared<HostBuffer>(bytes);
   }
   absl::StatusOr<Weight> Pack(const WeightRows&) override { return absl::UnimplementedError(""); }
+  std::string layout() const override { return "none"; }
+  absl::Status PackTo(const WeightRows&, std::span<std::uint8_t>) override {
+    return absl::UnimplementedError("");
+  }
+  absl::StatusOr<Weight> Use(Panels, std::shared_ptr<Buffer>) override {
+    return absl::UnimplementedError("");
+  }
   void ToActivations(const ActivationsArgs&) override {}
   void Round(const RoundArgs&) override {}
   void Embed(const EmbedArgs&) override {}

@@ -18,6 +18,9 @@
 
 namespace fallow {
 
+// The name of this layout in files. A change of the layout changes it.
+inline constexpr char kPanelLayout[] = "panels-1";
+
 // Row-major and unpacked. One of the vectors is filled, by `type`.
 struct WeightRows {
   WeightType type = WeightType::kFp32;
