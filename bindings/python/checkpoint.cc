@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "base/status_macros.h"
 #include "bindings.h"
 #include "errors.h"
@@ -37,11 +36,6 @@ struct Inspection {
   std::vector<StoredTensor> tensors;
   std::optional<Digests> digests;
 };
-
-std::string Hex(const Digest& digest) {
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
-}
 
 absl::StatusOr<Digests> ComputeDigests(const Checkpoint& checkpoint, const Family& family,
                                        const ModelSpec& spec) {

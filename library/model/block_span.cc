@@ -291,13 +291,18 @@ void BlockSpan::Impl::FeedForward(const BlockWeights& weights, float* hidden, st
   backend.Matmul({&product, 1});
 }
 
-absl::StatusOr<std::unique_ptr<BlockSpan>> BlockSpan::Load(
-    const Checkpoint& checkpoint, const Family& family, const ModelSpec& spec, BlockRange blocks,
-    const NumericClass& numeric_class, std::int64_t max_rows, Backend& backend) {
+absl::StatusOr<std::unique_ptr<BlockSpan>> BlockSpan::Load(const Checkpoint& checkpoint,
+                                                           const Family& family,
+                                                           const ModelSpec& spec, BlockRange blocks,
+                                                           const NumericClass& numeric_class,
+                                                           std::int64_t max_rows, Backend& backend,
+                                                           const PackedModel& packed) {
   FALLOW_RETURN_IF_ERROR(CheckSpan(spec, blocks, max_rows));
   auto impl = std::make_unique<Impl>(backend, spec, blocks, numeric_class, max_rows);
-  const SlotReader reader({checkpoint, family, spec, numeric_class, backend});
+  const SlotReader::Source source{checkpoint, family, spec, numeric_class, backend};
   for (int block = blocks.begin; block < blocks.end; ++block) {
+    const std::size_t i = block - blocks.begin;
+    const SlotReader reader(source, i < packed.blocks.size() ? packed.blocks[i].get() : nullptr);
     FALLOW_ASSIGN_OR_RETURN(BlockWeights weights, BlockWeights::Read(reader, spec, block));
     impl->blocks.push_back(std::move(weights));
   }

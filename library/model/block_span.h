@@ -10,6 +10,7 @@
 #include "fallow/model_spec.h"
 #include "kernels/backend.h"
 #include "model/kv_cache.h"
+#include "model/packed_file.h"
 #include "model/weights.h"
 
 namespace fallow {
@@ -23,12 +24,14 @@ struct PassRun {
 
 class BlockSpan {
  public:
-  // Reads and packs the blocks' weights. `max_rows`: the most rows of one pass.
+  // Reads and packs the blocks' weights, or takes those that `packed` has. `max_rows`: the most
+  // rows of one pass.
   static absl::StatusOr<std::unique_ptr<BlockSpan>> Load(const Checkpoint& checkpoint,
                                                          const Family& family,
                                                          const ModelSpec& spec, BlockRange blocks,
                                                          const NumericClass& numeric_class,
-                                                         std::int64_t max_rows, Backend& backend);
+                                                         std::int64_t max_rows, Backend& backend,
+                                                         const PackedModel& packed = {});
   ~BlockSpan();
 
   BlockRange blocks() const;

@@ -80,6 +80,9 @@ class Checkpoint {
 
   virtual std::vector<std::string> tensor_names() const = 0;  // sorted
 
+  // Paths of the files that hold tensors, sorted; of a sharded checkpoint some may not be here.
+  virtual std::vector<std::string> files() const = 0;
+
   // What every holder of the checkpoint knows about its tensors without reading them, in one
   // canonical form: names, types and shapes; of a sharded one, whose shards may not all be here,
   // names and total size.

@@ -1,16 +1,17 @@
+#include <algorithm>
 #include <cstdio>
 #include <iterator>
 #include <optional>
 
+#include "absl/strings/escaping.h"
 #include "base/status_macros.h"
 #include "model/hasher.h"
+#include "model/part.h"
 #include "model/weights.h"
 
 namespace fallow {
 namespace {
 
-constexpr const char* kBlockSlots[] = {"attention_norm", "query", "key", "value", "output",
-                                       "ffn_norm",       "gate",  "up",  "down"};
 constexpr const char* kEndSlots[] = {"embedding", "embedding_norm", "final_norm", "head"};
 
 // Adds a slot's tensor. Its bytes are left out where `last`, the tensor before, was the same one
@@ -82,6 +83,22 @@ void AddSpec(const ModelSpec& spec, Hasher& hasher) {
 }
 
 }  // namespace
+
+std::string Hex(const Digest& digest) {
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
+}
+
+std::optional<Digest> DigestFromHex(std::string_view text) {
+  Digest digest;
+  if (text.size() != 2 * digest.size() ||
+      text.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string bytes = absl::HexStringToBytes(std::string(text));
+  std::copy(bytes.begin(), bytes.end(), digest.begin());
+  return digest;
+}
 
 absl::StatusOr<Digest> BlockDigest(const Checkpoint& checkpoint, const Family& family,
                                    const ModelSpec& spec, int block) {

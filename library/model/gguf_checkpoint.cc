@@ -40,6 +40,8 @@ class GgufCheckpoint : public Checkpoint {
     return names;
   }
 
+  std::vector<std::string> files() const override { return {path()}; }
+
   std::string Inventory() const override {
     std::string lines;
     for (const auto& [name, entry] : contents_.tensors) {

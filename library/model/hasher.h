@@ -12,24 +12,13 @@
 
 namespace fallow {
 
-// BLAKE2b-256 of a sequence of strings and numbers, each of which ends where it ends.
-class Hasher {
+// Of bytes, however they are handed over.
+class ByteHasher {
  public:
-  Hasher() { crypto_generichash_init(&state_, nullptr, 0, sizeof(Digest)); }
+  ByteHasher() { crypto_generichash_init(&state_, nullptr, 0, sizeof(Digest)); }
 
   void Add(std::span<const std::uint8_t> bytes) {
-    Add(static_cast<std::int64_t>(bytes.size()));
-    Update(bytes.data(), bytes.size());
-  }
-  void Add(std::string_view text) {
-    Add(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
-  }
-  void Add(std::int64_t number) {
-    std::uint8_t bytes[sizeof(number)];
-    for (std::size_t i = 0; i < sizeof(number); ++i) {
-      bytes[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(number) >> (8 * i));
-    }
-    Update(bytes, sizeof(bytes));
+    crypto_generichash_update(&state_, bytes.data(), bytes.size());
   }
 
   Digest Finish() {
@@ -39,11 +28,31 @@ class Hasher {
   }
 
  private:
-  void Update(const std::uint8_t* data, std::size_t size) {
-    crypto_generichash_update(&state_, data, size);
+  crypto_generichash_state state_;
+};
+
+// Of a sequence of strings and numbers, each of which ends where it ends.
+class Hasher {
+ public:
+  void Add(std::span<const std::uint8_t> bytes) {
+    Add(static_cast<std::int64_t>(bytes.size()));
+    bytes_.Add(bytes);
+  }
+  void Add(std::string_view text) {
+    Add(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  }
+  void Add(std::int64_t number) {
+    std::uint8_t bytes[sizeof(number)];
+    for (std::size_t i = 0; i < sizeof(number); ++i) {
+      bytes[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(number) >> (8 * i));
+    }
+    bytes_.Add(bytes);
   }
 
-  crypto_generichash_state state_;
+  Digest Finish() { return bytes_.Finish(); }
+
+ private:
+  ByteHasher bytes_;
 };
 
 }  // namespace fallow

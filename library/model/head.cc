@@ -24,27 +24,32 @@ struct Head::Impl {
   ActivationBuffer normed;  // [rows, hidden_size]
   std::vector<std::uint8_t> failed;
 
-  absl::Status Read(const SlotReader& reader);
-};
-
-absl::Status Head::Impl::Read(const SlotReader& reader) {
-  const auto matrix = [&](const std::string& slot) -> absl::StatusOr<Weight> {
+  absl::StatusOr<Weight> ReadMatrix(const SlotReader& reader, const std::string& slot) const {
     FALLOW_ASSIGN_OR_RETURN(LinearWeights linear,
                             reader.Linear(slot, 0, spec.vocab_size, spec.hidden_size));
     return std::move(linear.weight);
-  };
+  }
+  absl::Status ReadEmbedding(const SlotReader& reader);
+  absl::Status ReadHead(const SlotReader& reader);
+};
+
+absl::Status Head::Impl::ReadEmbedding(const SlotReader& reader) {
   if (parts.embed || (parts.logits && spec.tied_head)) {
-    FALLOW_ASSIGN_OR_RETURN(embedding, matrix("embedding"));
+    FALLOW_ASSIGN_OR_RETURN(embedding, ReadMatrix(reader, "embedding"));
   }
   if (parts.embed && spec.embedding_norm) {
     FALLOW_ASSIGN_OR_RETURN(embedding_norm, reader.Norm("embedding_norm", 0));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Head::Impl::ReadHead(const SlotReader& reader) {
   if (!parts.logits) return absl::OkStatus();
   FALLOW_ASSIGN_OR_RETURN(final_norm, reader.Norm("final_norm", 0));
   if (spec.tied_head) {
     head = embedding;
   } else {
-    FALLOW_ASSIGN_OR_RETURN(head, matrix("head"));
+    FALLOW_ASSIGN_OR_RETURN(head, ReadMatrix(reader, "head"));
   }
   FALLOW_ASSIGN_OR_RETURN(normed, ActivationBuffer::Allocate(backend, numeric_class.arithmetic,
                                                              max_rows, spec.hidden_size));
@@ -54,7 +59,8 @@ absl::Status Head::Impl::Read(const SlotReader& reader) {
 absl::StatusOr<std::unique_ptr<Head>> Head::Load(const Checkpoint& checkpoint, const Family& family,
                                                  const ModelSpec& spec,
                                                  const NumericClass& numeric_class, Parts parts,
-                                                 std::int64_t max_rows, Backend& backend) {
+                                                 std::int64_t max_rows, Backend& backend,
+                                                 const PackedModel& packed) {
   if (max_rows < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("head: max_rows is ", max_rows, ", expected at least 1"));
@@ -70,8 +76,9 @@ absl::StatusOr<std::unique_ptr<Head>> Head::Load(const Checkpoint& checkpoint, c
                                              .head = {},
                                              .normed = {},
                                              .failed = {}});
-  FALLOW_RETURN_IF_ERROR(
-      impl->Read(SlotReader({checkpoint, family, spec, numeric_class, backend})));
+  const SlotReader::Source source{checkpoint, family, spec, numeric_class, backend};
+  FALLOW_RETURN_IF_ERROR(impl->ReadEmbedding(SlotReader(source, packed.embedding.get())));
+  FALLOW_RETURN_IF_ERROR(impl->ReadHead(SlotReader(source, packed.head.get())));
   return std::unique_ptr<Head>(new Head(std::move(impl)));
 }
 

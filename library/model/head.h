@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "fallow/model_spec.h"
 #include "kernels/backend.h"
+#include "model/packed_file.h"
 #include "model/weights.h"
 
 namespace fallow {
@@ -22,7 +23,8 @@ class Head {
   static absl::StatusOr<std::unique_ptr<Head>> Load(const Checkpoint& checkpoint,
                                                     const Family& family, const ModelSpec& spec,
                                                     const NumericClass& numeric_class, Parts parts,
-                                                    std::int64_t max_rows, Backend& backend);
+                                                    std::int64_t max_rows, Backend& backend,
+                                                    const PackedModel& packed = {});
   ~Head();
 
   std::int64_t weight_bytes() const;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -101,6 +102,8 @@ class SingleFileCheckpoint : public SafetensorsCheckpoint {
     return names;
   }
 
+  std::vector<std::string> files() const override { return {Join(path(), kSingle)}; }
+
   std::string Inventory() const override {
     std::string lines;
     for (const auto& [name, entry] : file_->entries()) {
@@ -128,6 +131,12 @@ class ShardedCheckpoint : public SafetensorsCheckpoint {
     std::vector<std::string> names;
     for (const auto& entry : index_.files) names.push_back(entry.first);
     return names;
+  }
+
+  std::vector<std::string> files() const override {
+    std::set<std::string> paths;
+    for (const auto& entry : index_.files) paths.insert(Join(path(), entry.second));
+    return {paths.begin(), paths.end()};
   }
 
   std::string Inventory() const override {

@@ -34,9 +34,13 @@ MatmulArgs Product(const LinearWeights& linear, const Activations& x, float* y, 
 
 absl::StatusOr<DeviceVector> SlotReader::Vector(const std::string& slot, int block,
                                                 std::int64_t count) const {
-  FALLOW_ASSIGN_OR_RETURN(
-      const std::vector<float> values,
-      ReadVector(source_.checkpoint, source_.family, source_.spec, slot, block));
+  std::vector<float> values;
+  if (packed_ != nullptr) {
+    values = packed_->Vector(slot);
+  } else {
+    FALLOW_ASSIGN_OR_RETURN(
+        values, ReadVector(source_.checkpoint, source_.family, source_.spec, slot, block));
+  }
   if (values.empty()) return DeviceVector{};
   if (static_cast<std::int64_t>(values.size()) != count) {
     return absl::DataLossError(absl::StrCat(source_.checkpoint.path(), ": ", slot, " of block ",
@@ -59,18 +63,24 @@ absl::StatusOr<NormWeights> SlotReader::Norm(const std::string& slot, int block)
   return norm;
 }
 
-absl::StatusOr<LinearWeights> SlotReader::Linear(const std::string& slot, int block,
-                                                 std::int64_t rows, std::int64_t cols) const {
-  FALLOW_ASSIGN_OR_RETURN(const WeightRows matrix,
+absl::StatusOr<Weight> SlotReader::Matrix(const std::string& slot, int block) const {
+  if (packed_ != nullptr) return packed_->Matrix(slot, source_.backend);
+  FALLOW_ASSIGN_OR_RETURN(const WeightRows rows,
                           ReadMatrix(source_.checkpoint, source_.family, source_.spec,
                                      source_.numeric_class, slot, block));
-  if (matrix.rows != rows || matrix.cols != cols) {
+  return source_.backend.Pack(rows);
+}
+
+absl::StatusOr<LinearWeights> SlotReader::Linear(const std::string& slot, int block,
+                                                 std::int64_t rows, std::int64_t cols) const {
+  LinearWeights linear;
+  FALLOW_ASSIGN_OR_RETURN(linear.weight, Matrix(slot, block));
+  const Panels& panels = linear.weight.panels;
+  if (panels.rows != rows || panels.cols != cols) {
     return absl::DataLossError(absl::StrCat(source_.checkpoint.path(), ": ", slot, " of block ",
-                                            block, " is ", matrix.rows, " x ", matrix.cols,
+                                            block, " is ", panels.rows, " x ", panels.cols,
                                             ", expected ", rows, " x ", cols));
   }
-  LinearWeights linear;
-  FALLOW_ASSIGN_OR_RETURN(linear.weight, source_.backend.Pack(matrix));
   FALLOW_ASSIGN_OR_RETURN(linear.bias, Vector(slot + ".bias", block, rows));
   return linear;
 }

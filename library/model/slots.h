@@ -10,6 +10,7 @@
 #include "kernels/activations.h"
 #include "kernels/backend.h"
 #include "kernels/norm/norm.h"
+#include "model/packed_file.h"
 #include "model/weights.h"
 
 namespace fallow {
@@ -66,16 +67,20 @@ class SlotReader {
     const NumericClass& numeric_class;
     Backend& backend;
   };
-  explicit SlotReader(const Source& source) : source_(source) {}
+  // With `packed`, all comes from there and nothing from the checkpoint.
+  explicit SlotReader(const Source& source, const PackedFile* packed = nullptr)
+      : source_(source), packed_(packed) {}
 
   absl::StatusOr<NormWeights> Norm(const std::string& slot, int block) const;
   absl::StatusOr<LinearWeights> Linear(const std::string& slot, int block, std::int64_t rows,
                                        std::int64_t cols) const;
 
  private:
+  absl::StatusOr<Weight> Matrix(const std::string& slot, int block) const;
   absl::StatusOr<DeviceVector> Vector(const std::string& slot, int block, std::int64_t count) const;
 
   Source source_;
+  const PackedFile* packed_;
 };
 
 // The part of a norm's arguments that a model fixes.

@@ -13,15 +13,6 @@
 namespace fallow {
 namespace {
 
-// How the class keeps a matrix of a stored type. A conversion makes weights smaller, never larger.
-WeightType KeptAs(const NumericClass& numeric_class, StoredType stored) {
-  if (numeric_class.arithmetic == Arithmetic::kFp32) return WeightType::kFp32;
-  if (numeric_class.arithmetic == Arithmetic::kBf16) return WeightType::kBf16;
-  const WeightType held = HeldAs(stored);
-  const bool to_four_bits = numeric_class.weights == WeightType::kQ4_1 && held == WeightType::kQ8;
-  return to_four_bits ? WeightType::kQ4_1 : held;
-}
-
 void ReadFloats(const StoredRows& rows, WeightRows& out) {
   out.values.resize(out.rows * out.cols);
   for (std::int64_t r = 0; r < out.rows; ++r) {
@@ -73,6 +64,15 @@ absl::Status ReadGroups(const std::string& path, const StoredRows& rows, WeightR
 }
 
 }  // namespace
+
+// A conversion makes weights smaller, never larger.
+WeightType KeptAs(const NumericClass& numeric_class, StoredType stored) {
+  if (numeric_class.arithmetic == Arithmetic::kFp32) return WeightType::kFp32;
+  if (numeric_class.arithmetic == Arithmetic::kBf16) return WeightType::kBf16;
+  const WeightType held = HeldAs(stored);
+  const bool to_four_bits = numeric_class.weights == WeightType::kQ4_1 && held == WeightType::kQ8;
+  return to_four_bits ? WeightType::kQ4_1 : held;
+}
 
 absl::StatusOr<WeightRows> ReadMatrix(const Checkpoint& checkpoint, const Family& family,
                                       const ModelSpec& spec, const NumericClass& numeric_class,

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "fallow/model_spec.h"
@@ -36,6 +38,9 @@ struct NumericClass {
 
 using Digest = std::array<std::uint8_t, 32>;  // BLAKE2b-256
 
+std::string Hex(const Digest& digest);                       // 64 digits, a to f small
+std::optional<Digest> DigestFromHex(std::string_view text);  // none: not such digits
+
 // Of a block (or of the ends: embedding, final norm, head): its tensors' slots, types, shapes and
 // bytes as stored, before any conversion.
 absl::StatusOr<Digest> BlockDigest(const Checkpoint&, const Family&, const ModelSpec&, int block);
@@ -45,6 +50,9 @@ absl::StatusOr<Digest> EndsDigest(const Checkpoint&, const Family&, const ModelS
 // file's own tensor list (names, types, shapes) of all blocks. Equal for every holder of the
 // checkpoint, whatever span it reads.
 absl::StatusOr<Digest> ManifestDigest(const Checkpoint&, const Family&, const ModelSpec&);
+
+// How the class keeps a matrix of a stored type.
+WeightType KeptAs(const NumericClass&, StoredType stored);
 
 // The matrix of a slot in the layout that the class keeps: fp32 and bf16 as such; quantised
 // types as stored where there is a layout for them, else the next better one (Q4_K, Q5_*, Q6_K...),

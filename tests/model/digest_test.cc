@@ -9,15 +9,6 @@
 namespace fallow {
 namespace {
 
-std::string Hex(const Digest& digest) {
-  std::string text;
-  for (const std::uint8_t byte : digest) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
 TEST_CASE("digests are of what is stored", "[model][digest]") {
   const Opened model = Open(OpenGolden("llama"));
   const auto block = [&](int i) {
@@ -66,6 +57,18 @@ TEST_CASE("a manifest is the same for a holder of some shards, not for another s
   CHECK(manifest(part) == manifest(whole));
   part.spec.rope_theta = 10001;
   CHECK(manifest(part) != manifest(whole));
+}
+
+TEST_CASE("a digest in hexadecimal is read back, and nothing else is", "[model][digest]") {
+  Digest digest{};
+  for (std::size_t i = 0; i < digest.size(); ++i) digest[i] = static_cast<std::uint8_t>(i * 37);
+  const std::string hex = Hex(digest);
+  CHECK(hex.substr(0, 8) == "00254a6f");
+  CHECK(DigestFromHex(hex) == digest);
+  CHECK(!DigestFromHex(hex.substr(2)));
+  CHECK(!DigestFromHex(hex + "00"));
+  CHECK(!DigestFromHex("G" + hex.substr(1)));
+  CHECK(!DigestFromHex("A" + hex.substr(1)));
 }
 
 TEST_CASE("digests do not change from build to build", "[model][digest]") {

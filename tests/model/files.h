@@ -84,6 +84,7 @@ class FakeCheckpoint : public Checkpoint {
   bool is_gguf() const override { return is_gguf_; }
   const std::string& path() const override { return path_; }
   std::vector<std::string> tensor_names() const override;
+  std::vector<std::string> files() const override { return {}; }
   std::string Inventory() const override { return ""; }
   bool Has(std::string_view name) const override { return tensors_.contains(std::string(name)); }
   absl::StatusOr<StoredTensor> Find(std::string_view name) const override;
