@@ -10,6 +10,7 @@ void AddModel(pybind11::module_& module);
 void AddServer(pybind11::module_& module);
 void AddCheckpoint(pybind11::module_& module);
 void AddProfile(pybind11::module_& module);
+void AddCache(pybind11::module_& module);
 
 // Frees an object without the GIL: its threads may take a while to end.
 struct UnlockedDelete {

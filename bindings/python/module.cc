@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = FALLOW_VERSION;
   fallow::python::AddErrors(module);
   fallow::python::AddCheckpoint(module);
+  fallow::python::AddCache(module);
   fallow::python::AddModel(module);
   fallow::python::AddProfile(module);
   fallow::python::AddServer(module);

@@ -25,6 +25,7 @@ void VisitFields(BlockServer::Options& options, Visit visit) {
   visit("threads", options.threads);
   visit("max_sessions", options.max_sessions);
   visit("kv_memory", options.kv_memory);
+  visit("cache", options.cache);
   visit("max_outbox", options.max_outbox);
   visit("announce", options.announce);
   visit("grace", options.grace);
@@ -41,6 +42,7 @@ void VisitFields(DistributedModel::Options& options, Visit visit) {
   visit("weights", options.weights);
   visit("threads", options.threads);
   visit("kv_memory", options.kv_memory);
+  visit("cache", options.cache);
   visit("connect_timeout", options.connect_timeout);
 }
 

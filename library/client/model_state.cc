@@ -48,7 +48,8 @@ absl::Status ModelState::ServeInProcess() {
                                             .numeric_class = options_.numeric_class,
                                             .weights = options_.weights,
                                             .threads = options_.threads,
-                                            .kv_memory = options_.kv_memory},
+                                            .kv_memory = options_.kv_memory,
+                                            .cache = options_.cache},
                                            server.peer(), network_->Attach(server.peer())));
   FALLOW_ASSIGN_OR_RETURN(PeerAddress address, PeerAddress::Parse(server_->address()));
   transport_ = network_->Attach(identity_->peer());

@@ -4,11 +4,27 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/log.h"
 #include "base/platform/memory.h"
 #include "base/status_macros.h"
+#include "model/digest_index.h"
 #include "server/limits.h"
 
 namespace fallow {
+namespace {
+
+// None if the option asks for none, or there cannot be one: then the log says so.
+absl::StatusOr<std::unique_ptr<WeightCache>> OpenCache(const std::string& option) {
+  FALLOW_ASSIGN_OR_RETURN(const std::string directory, CacheDirectory(option));
+  if (directory.empty()) return nullptr;
+  auto cache = WeightCache::Open(directory);
+  if (cache.ok()) return *std::move(cache);
+  Log(LogLevel::kWarning, absl::StrCat("no cache: ", std::string(cache.status().message())));
+  return nullptr;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Options& options,
                                                            KernelClock* clock) {
@@ -31,8 +47,9 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
       NumericClass::Choose(options.numeric_class, options.weights, *host->checkpoint_));
   served.numeric_class = numeric_class.ToString();
   FALLOW_RETURN_IF_ERROR(host->MakeBackend(options.threads, clock));
-  FALLOW_RETURN_IF_ERROR(host->ReadDigests());
-  FALLOW_RETURN_IF_ERROR(host->ReadWeights(numeric_class));
+  FALLOW_ASSIGN_OR_RETURN(const auto cache, OpenCache(options.cache));
+  FALLOW_RETURN_IF_ERROR(host->ReadDigests(cache.get()));
+  FALLOW_RETURN_IF_ERROR(host->ReadWeights(numeric_class, cache.get()));
   FALLOW_RETURN_IF_ERROR(host->ReserveKv(options.kv_memory));
   return host;
 }
@@ -53,27 +70,47 @@ absl::Status ModelHost::MakeBackend(int threads, KernelClock* clock) {
   return absl::OkStatus();
 }
 
-absl::Status ModelHost::ReadDigests() {
+absl::Status ModelHost::ReadDigests(const WeightCache* cache) {
   const ModelSpec& spec = served_.spec;
   FALLOW_ASSIGN_OR_RETURN(served_.manifest, ManifestDigest(*checkpoint_, *family_, spec));
+  DigestIndex index;
+  if (cache != nullptr) {
+    index = DigestIndex::Open(cache->directory(), *checkpoint_, served_.manifest, absl::Now());
+  }
   for (int block = served_.blocks.begin; block < served_.blocks.end; ++block) {
-    FALLOW_ASSIGN_OR_RETURN(const Digest digest, BlockDigest(*checkpoint_, *family_, spec, block));
+    FALLOW_ASSIGN_OR_RETURN(const Digest digest, index.Get(absl::StrCat("block ", block), [&] {
+      return BlockDigest(*checkpoint_, *family_, spec, block);
+    }));
     served_.block_digests.push_back(digest);
   }
-  if (!served_.embeds && !served_.samples) return absl::OkStatus();
-  FALLOW_ASSIGN_OR_RETURN(served_.ends_digest, EndsDigest(*checkpoint_, *family_, spec));
+  if (served_.embeds || served_.samples) {
+    FALLOW_ASSIGN_OR_RETURN(served_.ends_digest, index.Get("ends", [&] {
+      return EndsDigest(*checkpoint_, *family_, spec);
+    }));
+  }
+  index.Save();
   return absl::OkStatus();
 }
 
-absl::Status ModelHost::ReadWeights(const NumericClass& numeric_class) {
+absl::Status ModelHost::ReadWeights(const NumericClass& numeric_class, WeightCache* cache) {
+  PackedModel packed;
+  if (cache != nullptr) {
+    packed = cache->Get({.source = {*checkpoint_, *family_, served_.spec, numeric_class, *backend_},
+                         .manifest = served_.manifest,
+                         .blocks = served_.block_digests,
+                         .first_block = served_.blocks.begin,
+                         .embedding = served_.embeds,
+                         .head = served_.samples,
+                         .ends = served_.ends_digest.value_or(Digest{})});
+  }
   FALLOW_ASSIGN_OR_RETURN(
       span_, BlockSpan::Load(*checkpoint_, *family_, served_.spec, served_.blocks, numeric_class,
-                             kMaxPassRows, *backend_));
+                             kMaxPassRows, *backend_, packed));
   served_.span = span_.get();
   if (!served_.embeds && !served_.samples) return absl::OkStatus();
   const Head::Parts parts{.embed = served_.embeds, .logits = served_.samples};
   FALLOW_ASSIGN_OR_RETURN(head_, Head::Load(*checkpoint_, *family_, served_.spec, numeric_class,
-                                            parts, kMaxPassRows, *backend_));
+                                            parts, kMaxPassRows, *backend_, packed));
   served_.head = head_.get();
   return absl::OkStatus();
 }

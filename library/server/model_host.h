@@ -12,6 +12,7 @@
 #include "kernels/profile.h"
 #include "model/checkpoint.h"
 #include "model/spec.h"
+#include "model/weight_cache.h"
 #include "server/served_model.h"
 
 namespace fallow {
@@ -32,8 +33,8 @@ class ModelHost {
  private:
   ModelHost() = default;
   absl::Status MakeBackend(int threads, KernelClock* clock);
-  absl::Status ReadDigests();
-  absl::Status ReadWeights(const NumericClass& numeric_class);
+  absl::Status ReadDigests(const WeightCache* cache);
+  absl::Status ReadWeights(const NumericClass& numeric_class, WeightCache* cache);
   absl::Status ReserveKv(std::int64_t bytes);
 
   std::unique_ptr<Checkpoint> checkpoint_;

@@ -1,4 +1,4 @@
-"""The command line: fallow serve, generate, chat, inspect, profile."""
+"""The command line: fallow serve, generate, chat, inspect, profile, cache."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 import fallow
 from fallow import _core
+from fallow._cli_cache import cache_app
 from fallow._cli_display import Display, StdoutStreamer
 from fallow._cli_options import (
     model_options,
@@ -27,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(cache_app, name="cache")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Directory, .gguf file or hub id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]

@@ -19,6 +19,7 @@ _SHARED = {
     "weights": (str, "auto, fp32, bf16, q8 or q4."),
     "threads": (int, "Threads of the computation; 0: all cores."),
     "kv_memory": (int, "Bytes for keys and values; 0: a quarter of the memory."),
+    "cache": (str, "Of packed weights, for quick starts: a directory, or auto; none if empty."),
 }
 _SERVER_ONLY = {
     "blocks": (str, "begin:end, half-open; none: all."),

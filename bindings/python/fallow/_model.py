@@ -61,6 +61,7 @@ class AutoDistributedModelForCausalLM:
         weights: str = "auto",
         threads: int = 0,
         kv_memory: int = 0,
+        cache: str = "",
         connect_timeout: float = 5.0,
         revision: str | None = None,
     ) -> AutoDistributedModelForCausalLM:
@@ -74,6 +75,7 @@ class AutoDistributedModelForCausalLM:
         weights: auto, fp32, bf16, q8, q4; without peers only
         threads: of the computation in this process; 0: all cores
         kv_memory: bytes for keys and values in this process; 0: a quarter of the memory
+        cache: of packed weights, for quick starts: a directory, or auto; "": none; without peers
         connect_timeout: seconds
         revision: of a hub id
 
@@ -91,6 +93,7 @@ class AutoDistributedModelForCausalLM:
             "weights": weights,
             "threads": threads,
             "kv_memory": kv_memory,
+            "cache": cache,
             "connect_timeout": connect_timeout,
         }
         return cls(checkpoint, options, revision)

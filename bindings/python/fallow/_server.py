@@ -32,6 +32,7 @@ class BlockServer:
         threads: int = 0,
         max_sessions: int = 64,
         kv_memory: int = 0,
+        cache: str = "",
         max_outbox: int = 64 << 20,
         announce: str = "",
         grace: float = 30.0,
@@ -50,6 +51,7 @@ class BlockServer:
         threads: of the computation; 0: all cores
         max_sessions: open at once
         kv_memory: bytes for keys and values; 0: a quarter of the memory
+        cache: of packed weights, for quick starts: a directory, or auto; "": none
         max_outbox: bytes kept per session for replays
         announce: host put into the address; "": that of `listen`
         grace: seconds that a session without its client is kept
@@ -70,6 +72,7 @@ class BlockServer:
                 "threads": threads,
                 "max_sessions": max_sessions,
                 "kv_memory": kv_memory,
+                "cache": cache,
                 "max_outbox": max_outbox,
                 "announce": announce,
                 "grace": grace,

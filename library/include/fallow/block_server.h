@@ -29,9 +29,10 @@ class BlockServer {
     int threads = 0;  // of the computation; 0: on all cores, shared with the process's other models
     int max_sessions = 64;               // open at once; more are ResourceExhausted
     std::int64_t kv_memory = 0;          // bytes for keys and values; 0: a quarter of the memory
-    std::int64_t max_outbox = 64 << 20;  // bytes kept per session for replays
-    std::string announce;                // host put into address(); empty: that of `listen`
-    absl::Duration grace = absl::Seconds(30);         // a session without its client is kept
+    std::string cache;  // of packed weights, for quick starts: a directory, or auto; empty: none
+    std::int64_t max_outbox = 64 << 20;        // bytes kept per session for replays
+    std::string announce;                      // host put into address(); empty: that of `listen`
+    absl::Duration grace = absl::Seconds(30);  // a session without its client is kept
     absl::Duration idle_timeout = absl::Minutes(10);  // a session without a step is closed
     std::shared_ptr<Gate> gate;                       // none: all work is welcome
   };
