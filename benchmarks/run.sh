@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# benchmarks/run.sh decode|prefill|batch|split|kernels|petals [--json]
+# benchmarks/run.sh decode|prefill|batch|start|split|kernels|petals [--json]
 #
 # Prints one line a figure: name, value, unit, the limit measured in the same run, their ratio.
 # Works on a bare Debian 12 as root; builds what it needs below build/.
@@ -12,6 +12,7 @@ usage: benchmarks/run.sh WHAT [--json]
   decode   tokens/s of one sequence, in one process
   prefill  tokens/s of prompts
   batch    tokens/s of several sequences at once
+  start    from a program's start to its first token, with and without a cache; its memory
   split    one process against 1, 2 and 3 server processes on loopback
   kernels  products and attention, in the model's shapes
   petals   three servers beside what Petals 2.2 was measured at
@@ -19,11 +20,16 @@ The model is SmolLM2-135M-Instruct, or the file that \$MODEL names.
 TEXT
 }
 
-# run_program NAME ARGUMENT...: builds and runs one of benchmarks/.
-run_program() {
+# build_program NAME: one of benchmarks/, as build/release/benchmarks/NAME.
+build_program() {
   cmake --preset release >build/logs/benchmarks.log
   cmake --build --preset release --target "$1" >>build/logs/benchmarks.log ||
     { tail -n 50 build/logs/benchmarks.log >&2; return 1; }
+}
+
+# run_program NAME ARGUMENT...: builds and runs one of benchmarks/.
+run_program() {
+  build_program "$1"
   "build/release/benchmarks/$@"
 }
 
@@ -36,7 +42,7 @@ run_script() {
 
 what=${1:-}
 options=("${@:2}")
-if [[ " decode prefill batch split kernels petals " != *" $what "* || -z $what ||
+if [[ " decode prefill batch start split kernels petals " != *" $what "* || -z $what ||
       (${#options[@]} -gt 0 && ${options[*]} != --json) ]]; then
   usage >&2
   exit 2
@@ -49,6 +55,10 @@ case $what in
   kernels)
     run_program kernel_bench "${options[@]}"
     run_program attention_bench "${options[@]}"
+    ;;
+  start)
+    build_program start_once
+    python3 benchmarks/model/start.py build/release/benchmarks/start_once "$model" "${options[@]}"
     ;;
   split | petals) run_script "$what" "$model" "${options[@]}" ;;
 esac
