@@ -4,11 +4,13 @@ import pathlib
 import sys
 import xml.etree.ElementTree
 
+import numpy
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "peers"))
 
+import accuracy  # noqa: E402
 import chart  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
@@ -75,6 +77,27 @@ def test_a_chart_has_a_bar_for_each_engine_in_proportion():
         ("ours", chart.BAR_WIDTH), ("peer", chart.BAR_WIDTH // 4)]
     texts = [e.text for e in svg.iter() if e.tag.endswith("text")]
     assert texts == ["decode <1 thread>", "fallow", "200", "other", "50"]
+
+
+def test_divergence_is_that_of_the_whole_distribution():
+    logits = numpy.log(numpy.array([[0.5, 0.5], [0.25, 0.75]])) + 3
+    expected = accuracy.log_softmax(logits)
+    assert numpy.allclose(accuracy.divergence(expected, expected), 0)
+    assert numpy.allclose(accuracy.divergence(expected, expected[::-1]),
+                          [0.5 * numpy.log(4 / 3), 0.25 * numpy.log(0.5) + 0.75 * numpy.log(1.5)])
+
+
+def test_cases_are_prompts_with_their_continuation():
+    golden = accuracy.read_safetensors(ROOT / "tests" / "hf" / "smollm2.safetensors")
+    case = accuracy.Case(golden, 0)
+    assert len(case.prompt) > 0 and len(case.answer) == 64
+    best = golden["sampled_ids"][0, :, 0]
+    assert case.answer == best.tolist()
+    logits = numpy.zeros((64, 49152), numpy.float32)
+    numpy.put_along_axis(logits, golden["sampled_ids"][0], golden["sampled_logits"][0], axis=1)
+    assert case.error_of(logits) == 0
+    logits[5, best[5]] += 1
+    assert case.error_of(logits) == 1
 
 
 def test_an_engine_that_cannot_load_says_why(tmp_path):
