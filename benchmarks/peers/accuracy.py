@@ -58,7 +58,7 @@ class Case:
 
 
 def measure_divergence(figures, contestants, cases, file):
-    """KL a token, a case a round; only of engines that tell their logits."""
+    """KL a token, a case a round; of engines that tell their logits."""
     entries = [entry for entry in contestants.entries if entry.family in WITH_LOGITS]
     reference = next((entry for entry in entries if entry.name == REFERENCE), None)
     if reference is None:
@@ -75,8 +75,8 @@ def measure_divergence(figures, contestants, cases, file):
             if logits is None:
                 entries.remove(entry)
                 continue
-            figures.add(subject, entry.name, "nats",
-                        float(divergence(expected, log_softmax(logits)).mean()))
+            figures.add(subject, entry.name, "millinats",
+                        1e3 * float(divergence(expected, log_softmax(logits)).mean()))
 
 
 WITH_LOGITS = {"fallow", "llama.cpp", "transformers"}

@@ -34,7 +34,8 @@ class Engine:
     def decode(self, prompt, warm_up, tokens):
         if self._held != prompt:
             clear(self._alone)
-            self._run(self._alone, prompt[:-1])
+            if len(prompt) > 1:
+                self._run(self._alone, prompt[:-1])
             self._held = prompt
         llama_cpp.llama_memory_seq_rm(llama_cpp.llama_get_memory(self._alone), 0,
                                       len(prompt) - 1, -1)

@@ -38,12 +38,12 @@ def rows(figures, entries):
 def line(row, medians):
     """medians: by name and engine."""
     if row["ratio"] is None:
-        return (f"{row['name'] + ', ' + row['engine']:<44} {row['median']:10.2f} {row['unit']:<9} "
+        return (f"{row['name'] + ', ' + row['engine']:<50} {row['median']:10.2f} {row['unit']:<9} "
                 f"({row['least']:.2f} to {row['most']:.2f})")
     # The spread is that of the engine whose row it is; fallow's variants beside BASE are `over`.
     over = medians[row["name"], row["over"]]
     under = medians[row["name"], row["under"]]
-    return (f"{row['name'] + ', ' + row['over']:<44} {over:10.2f} {row['unit']:<9} of "
+    return (f"{row['name'] + ', ' + row['over']:<50} {over:10.2f} {row['unit']:<9} of "
             f"{under:10.2f} = {row['ratio']:5.2f}  ({row['under']}; "
             f"{row['least']:.2f} to {row['most']:.2f})")
 
