@@ -142,6 +142,8 @@ cmake/install_dependencies.sh >&2 || exit
 model=$(bash examples/fetch_model.sh) || exit
 build_fallow >build/logs/peers.log 2>&1 || { tail -n 50 build/logs/peers.log >&2; exit 1; }
 
+only+=,fallow
+prepare fallow python_packages gguf_models  # one of its variants reads another file
 prepare llama.cpp python_packages gguf_models llama_sources llama_builds
 prepare openvino python_packages hf_model openvino_packages openvino_exporter openvino_models
 prepare ctranslate2 python_packages hf_model ctranslate2_packages ctranslate2_model

@@ -63,9 +63,9 @@ class Comparison:
         context = fallow.inspect(options.model, digests=False)["spec"]["max_positions"]
         self.plan, self.random_plan = make_plans(options.quick, min(CONTEXT, context))
         reasons = reasons_for_absence()
-        families = {"fallow", *(options.only or FAMILIES)} - reasons.keys()
-        self.absent += [(family, reason) for family, reason in reasons.items()
-                        if family in (options.only or FAMILIES)]
+        asked = {"fallow", *(options.only or FAMILIES)}
+        self.absent += [(family, reason) for family, reason in reasons.items() if family in asked]
+        families = {"fallow"} | (asked - reasons.keys())
         self.real = [entry for entry in REAL_MODEL if entry.family in families]
         self.random = {model: [entry for entry in entries if entry.family in families]
                        for model, entries in RANDOM_MODELS.items()}
