@@ -7,18 +7,17 @@
 namespace fallow::FALLOW_ISA {
 namespace {
 
-volatile float sink;
-
 // Nothing that is in memory is known any more, so what a loop reads it reads each time.
 FALLOW_INLINE void ForgetMemory() { asm volatile("" ::: "memory"); }
 
+// Has results computed that nobody reads.
 template <int kPanels, int kRows>
 FALLOW_INLINE void Use(const FloatTile<kPanels, kRows>& tile) {
   float lanes[16];
   FALLOW_UNROLL for (int p = 0; p < kPanels; ++p) {
     FALLOW_UNROLL for (int m = 0; m < kRows; ++m) {
       Store(tile[p][m], lanes);
-      sink = lanes[0];
+      asm volatile("" : : "m"(lanes));
     }
   }
 }
