@@ -97,6 +97,7 @@ HeadPages PagesOf(const AttentionArgs& args, const AttentionItem& item) {
           .ids = item.run->pages,
           .count = last / kPagePositions + 1,
           .key_bytes = layout.key_bytes(),
+          .next_block = args.kv.block + 1 < layout.blocks ? layout.block_bytes() : 0,
           .head_dim = layout.head_dim,
           .padded_dim = layout.padded_dim()};
 }

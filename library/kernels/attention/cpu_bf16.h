@@ -45,7 +45,7 @@ class Bf16Pass {
     Floats sum[R][M];
     FALLOW_UNROLL for (int r = 0; r < R; ++r) {
       keys[r] = pages_.keys(chunk.page(first + r));
-      ahead[r] = pages_.keys(pages_.Ahead(chunk.page(first + r)));
+      ahead[r] = pages_.KeysAhead(chunk.page(first + r));
       FALLOW_UNROLL for (int m = 0; m < M; ++m) sum[r][m] = Zero();
     }
     for (int dim = 0; dim < pages_.head_dim; dim += 2) {
@@ -75,7 +75,7 @@ class Bf16Pass {
       const std::int64_t page = chunk.page(t / kPagePositions);
       const int offset = dim / 16 * kValuePanelBytes + t % kPagePositions / 2 * 64;
       const std::uint8_t* values = pages_.values(page) + offset;
-      const std::uint8_t* ahead = pages_.values(pages_.Ahead(page)) + offset;
+      const std::uint8_t* ahead = pages_.ValuesAhead(page) + offset;
       Slice value[4];
       FALLOW_UNROLL for (int j = 0; j < 4; ++j) {
         value[j] = LoadPair(values + j * kValuePanelBytes, t, chunk.seen);

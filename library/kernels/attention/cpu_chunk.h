@@ -32,6 +32,7 @@ struct HeadPages {
   const std::int32_t* ids;
   std::int64_t count;  // that may be read
   std::int64_t key_bytes;
+  std::int64_t next_block;  // bytes to the same in the next block; 0 in the last
   int head_dim;
   int padded_dim;
 
@@ -41,9 +42,16 @@ struct HeadPages {
   FALLOW_INLINE const std::uint8_t* values(std::int64_t page) const {
     return keys(page) + key_bytes;
   }
-  // The page to prefetch while `page` is read: a later one, or the last.
-  FALLOW_INLINE std::int64_t Ahead(std::int64_t page) const {
-    return page + kPagesAhead < count ? page + kPagesAhead : count - 1;
+  // What to prefetch while `page` is read: a later page, and behind the last those that the next
+  // block begins with. Nothing else would ask for them before they are needed.
+  FALLOW_INLINE const std::uint8_t* KeysAhead(std::int64_t page) const {
+    const std::int64_t later = page + kPagesAhead;
+    if (later < count) return keys(later);
+    const std::int64_t beginning = later - count;
+    return keys(beginning < page ? beginning : page) + next_block;
+  }
+  FALLOW_INLINE const std::uint8_t* ValuesAhead(std::int64_t page) const {
+    return KeysAhead(page) + key_bytes;
   }
 };
 

@@ -18,7 +18,7 @@ class FloatPass {
   FALLOW_INLINE void Scores(float scale, Chunk<M>& chunk) const {
     for (int i = chunk.first_page; i < chunk.end_page; ++i) {
       const std::uint8_t* keys = pages_.keys(chunk.page(i));
-      const std::uint8_t* ahead = pages_.keys(pages_.Ahead(chunk.page(i)));
+      const std::uint8_t* ahead = pages_.KeysAhead(chunk.page(i));
       Floats sum[M];
       FALLOW_UNROLL for (int m = 0; m < M; ++m) sum[m] = Zero();
       for (int dim = 0; dim < pages_.head_dim; ++dim) {
@@ -49,7 +49,7 @@ class FloatPass {
       const std::int64_t page = chunk.page(t / kPagePositions);
       const int offset = (t % kPagePositions * pages_.padded_dim + dim) * 4;
       const std::uint8_t* values = pages_.values(page) + offset;
-      const std::uint8_t* ahead = pages_.values(pages_.Ahead(page)) + offset;
+      const std::uint8_t* ahead = pages_.ValuesAhead(page) + offset;
       Floats value[4];
       FALLOW_UNROLL for (int j = 0; j < 4; ++j) {
         value[j] = AsFloats(LoadSlice(values + j * 64));

@@ -51,7 +51,7 @@ class Int8Pass {
     Floats sum[R][M];
     FALLOW_UNROLL for (int r = 0; r < R; ++r) {
       keys[r] = pages_.keys(chunk.page(first + r));
-      ahead[r] = pages_.keys(pages_.Ahead(chunk.page(first + r)));
+      ahead[r] = pages_.KeysAhead(chunk.page(first + r));
       FALLOW_UNROLL for (int m = 0; m < M; ++m) sum[r][m] = Zero();
     }
     for (int g = 0; g < groups_; ++g) AddGroup<R>(keys, ahead, g, sum);
@@ -131,7 +131,7 @@ class Int8Pass {
                              const float (&scaled)[M][2][exact::kChunk],
                              Floats (&sum)[4][M]) const {
     const std::uint8_t* values = pages_.values(chunk.page(i)) + dim;
-    const std::uint8_t* ahead = pages_.values(pages_.Ahead(chunk.page(i))) + dim;
+    const std::uint8_t* ahead = pages_.ValuesAhead(chunk.page(i)) + dim;
     for (int t = 0; t < kPagePositions; ++t) {
       const auto* row = reinterpret_cast<const std::int8_t*>(values + t * pages_.padded_dim);
       Prefetch(ahead + t * pages_.padded_dim);
