@@ -60,19 +60,21 @@ double Exp(double x) {
 
 void Penalise(std::span<float> logits, const SamplingOptions& options,
               std::span<const TokenId> history, std::size_t prompt) {
-  std::vector<TokenId> seen(history.begin(), history.end());
-  std::vector<TokenId> generated(history.begin() + std::min(prompt, history.size()), history.end());
-  std::sort(seen.begin(), seen.end());
-  std::sort(generated.begin(), generated.end());
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (const TokenId id : seen) {
-    if (id < 0 || id >= static_cast<TokenId>(logits.size())) continue;
+  const auto in_vocabulary = [&](TokenId id) {
+    return id >= 0 && id < static_cast<TokenId>(logits.size());
+  };
+  std::vector<int> generated(logits.size());  // times
+  for (std::size_t i = prompt; i < history.size(); ++i) {
+    if (in_vocabulary(history[i])) ++generated[history[i]];
+  }
+  std::vector<bool> penalised(logits.size());
+  for (const TokenId id : history) {
+    if (!in_vocabulary(id) || penalised[id]) continue;
+    penalised[id] = true;
     double logit = logits[id];
     logit = logit > 0 ? logit / options.repetition_penalty : logit * options.repetition_penalty;
-    const auto [first, last] = std::equal_range(generated.begin(), generated.end(), id);
-    if (first != last) {
-      logit -=
-          options.frequency_penalty * static_cast<double>(last - first) + options.presence_penalty;
+    if (generated[id] > 0) {
+      logit -= options.frequency_penalty * generated[id] + options.presence_penalty;
     }
     logits[id] = static_cast<float>(logit);
   }
