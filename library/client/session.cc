@@ -49,7 +49,7 @@ absl::StatusOr<Generation> SharedConversation::Run(int sequence, int fork_of,
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() {
-  if (!impl_->conversation->CheckProcess().ok()) impl_.release();  // as of its model
+  if (!impl_->conversation->CheckProcess().ok()) impl_.release();  // see ~DistributedModel
 }
 
 const std::vector<TokenId>& Session::tokens() const { return impl_->tokens; }

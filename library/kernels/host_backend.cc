@@ -193,7 +193,7 @@ class HostBackend : public Backend {
 
   // Split as Matmul splits: a thread then finds its panels in the memory nearest to it.
   void PackAll(const WeightRows& rows, std::uint8_t* out) {
-    const std::int64_t count = (rows.rows + kPanelRows - 1) / kPanelRows;
+    const std::int64_t count = Panels{.type = rows.type, .rows = rows.rows}.count();
     pool_.Run([&](int worker) { PackPanels(rows, PartOf(count, worker, pool_.size()), out); });
   }
 

@@ -125,8 +125,9 @@ absl::StatusOr<std::string> CacheDirectory(const std::string& option) {
 absl::StatusOr<std::unique_ptr<WeightCache>> WeightCache::Open(const std::string& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
-  if (!error && !fs::is_directory(directory))
+  if (!error && !fs::is_directory(directory, error) && !error) {
     error = std::make_error_code(std::errc::not_a_directory);
+  }
   if (error) return absl::ErrnoToStatus(error.value(), directory);
   RemoveLeftovers(directory);
   return std::unique_ptr<WeightCache>(new WeightCache(directory));

@@ -5,8 +5,8 @@
 // models that differ in some blocks share the others, and a file is right whoever wrote it: of two
 // writers at once either may win. A file that is cut, damaged in its header or of another format is
 // as good as absent; the weights themselves are checked by `fallow cache verify` alone. Whoever may
-// write to the directory is trusted with the weights, though not with the process: a header that
-// lies cannot lead outside of its file.
+// write to the directory is trusted: a header that lies cannot lead outside of its file, but other
+// weights would be used, and to cut a file ends the processes that have mapped it.
 #pragma once
 
 #include <memory>
