@@ -67,7 +67,7 @@ struct Subject {
                                               .threads = threads,
                                               .kv_memory = 512 << 20}))),
         pool(threads),
-        read(pool, weight_bytes) {
+        read(Require(ReadLimit::Create(pool, weight_bytes))) {
     const std::string full_class = Require(model->numeric_class());
     const std::string_view isa = ChooseCpuKernels(std::getenv("FALLOW_ISA"))->name;
     short_class = full_class.substr(0, full_class.find('/'));
@@ -83,7 +83,7 @@ struct Subject {
 
   std::unique_ptr<DistributedModel> model;
   WorkerPool pool;
-  ReadLimit read;
+  std::unique_ptr<ReadLimit> read;
   std::string short_class;
   double multiply_adds = 0;  // a second
 };
@@ -116,7 +116,7 @@ DecodeTimes TimeDecode(Subject& subject, int sequences) {
   std::vector<double> steps, reads;
   for (int round = 0; round < kRounds; ++round) {
     for (const double time : TimeSteps(subject, sequences)) steps.push_back(time);
-    for (int i = 0; i < kTokens; ++i) reads.push_back(subject.read.Measure());
+    for (int i = 0; i < kTokens; ++i) reads.push_back(subject.read->Measure());
   }
   return {Median(steps), Median(reads)};
 }

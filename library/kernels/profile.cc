@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/monotonic_time.h"
+#include "base/status_macros.h"
 #include "kernels/limits/machine_limits.h"
 
 namespace fallow {
@@ -98,17 +99,19 @@ KernelWork WorkOf(const AttentionArgs& args) {
   return work;
 }
 
-KernelLimits MeasureKernelLimits(WorkerPool& pool, std::string_view isa, std::int64_t bytes) {
+absl::StatusOr<KernelLimits> MeasureKernelLimits(WorkerPool& pool, std::string_view isa,
+                                                 std::int64_t bytes) {
   constexpr int kReads = 15;
   constexpr std::int64_t kCachedBytes = 256 << 10;  // a thread
-  const auto best_rate = [&](std::int64_t size) {
-    ReadLimit limit(pool, size);
-    double best = limit.Measure();
-    for (int i = 0; i < kReads; ++i) best = std::min(best, limit.Measure());
+  const auto best_rate = [&](std::int64_t size) -> absl::StatusOr<double> {
+    FALLOW_ASSIGN_OR_RETURN(const auto limit, ReadLimit::Create(pool, size));
+    double best = limit->Measure();
+    for (int i = 0; i < kReads; ++i) best = std::min(best, limit->Measure());
     return static_cast<double>(size) / best;
   };
-  KernelLimits limits{.memory_bytes = best_rate(bytes),
-                      .cache_bytes = best_rate(kCachedBytes * pool.size())};
+  KernelLimits limits;
+  FALLOW_ASSIGN_OR_RETURN(limits.memory_bytes, best_rate(bytes));
+  FALLOW_ASSIGN_OR_RETURN(limits.cache_bytes, best_rate(kCachedBytes * pool.size()));
   for (int i = 0; i < kNumWeightTypes; ++i) {
     limits.multiply_adds[i] = MeasureMultiplyAdds(pool, isa, static_cast<WeightType>(i));
   }

@@ -35,8 +35,10 @@ struct KernelLimits {
   std::array<double, kNumWeightTypes> multiply_adds = {};
 };
 
-// `isa` as KernelTable's name; `bytes` as many as the weights have. Takes about a second.
-KernelLimits MeasureKernelLimits(WorkerPool& pool, std::string_view isa, std::int64_t bytes);
+// `isa` as KernelTable's name; `bytes` as many as the weights have, which it needs room for:
+// ResourceExhausted.
+absl::StatusOr<KernelLimits> MeasureKernelLimits(WorkerPool& pool, std::string_view isa,
+                                                 std::int64_t bytes);
 
 // Whichever takes longest: reading from memory, reading from a cache, or the products.
 double LeastSeconds(const KernelWork& work, const KernelLimits& limits);

@@ -144,7 +144,8 @@ absl::StatusOr<Profile> ProfileModel(const ProfileOptions& options) {
   const ServedModel& model = host->served();
 
   WorkerPool& pool = host->pool();
-  const KernelLimits limits = MeasureKernelLimits(pool, host->isa(), host->weight_bytes());
+  FALLOW_ASSIGN_OR_RETURN(const KernelLimits limits,
+                          MeasureKernelLimits(pool, host->isa(), host->weight_bytes()));
   Profile profile{.device = model.backend->name(),
                   .numeric_class = model.numeric_class,
                   .threads = pool.size(),

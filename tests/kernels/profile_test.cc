@@ -69,11 +69,13 @@ TEST_CASE("the least time is that of the scarcest", "[kernels][profile]") {
 TEST_CASE("limits of this machine are measured for every type of weights", "[kernels][profile]") {
   WorkerPool pool(2);
   for (const KernelTable* table : CpuKernels()) {
-    const KernelLimits limits = MeasureKernelLimits(pool, table->name, 1 << 20);
+    const KernelLimits limits = *MeasureKernelLimits(pool, table->name, 1 << 20);
     CHECK(limits.memory_bytes > 0);
     CHECK(limits.cache_bytes > 0);
     for (const double rate : limits.multiply_adds) CHECK(rate > 0);
   }
+  const auto too_much = MeasureKernelLimits(pool, "generic", std::int64_t{1} << 62);
+  CHECK(absl::IsResourceExhausted(too_much.status()));
 }
 
 TEST_CASE("a profiling back end computes the same and counts its calls", "[kernels][profile]") {

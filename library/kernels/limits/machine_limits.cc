@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
+#include "absl/strings/str_cat.h"
 #include "base/monotonic_time.h"
 #include "base/platform/memory.h"
 #include "base/range.h"
@@ -11,9 +11,17 @@
 
 namespace fallow {
 
-ReadLimit::ReadLimit(WorkerPool& pool, std::int64_t bytes)
-    : pool_(pool), bytes_(bytes), memory_(ReserveMemory(bytes)) {
-  if (memory_ == nullptr) throw std::bad_alloc();
+absl::StatusOr<std::unique_ptr<ReadLimit>> ReadLimit::Create(WorkerPool& pool, std::int64_t bytes) {
+  std::uint8_t* const memory = ReserveMemory(bytes);
+  if (memory == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("limits: no memory to read ", bytes, " bytes"));
+  }
+  return std::unique_ptr<ReadLimit>(new ReadLimit(pool, bytes, memory));
+}
+
+ReadLimit::ReadLimit(WorkerPool& pool, std::int64_t bytes, std::uint8_t* memory)
+    : pool_(pool), bytes_(bytes), memory_(memory) {
   PreferLargePages(memory_, bytes_);  // as weights have them
   pool_.Run([&](int worker) {
     const Range part = PartOf(bytes_, worker, pool_.size());

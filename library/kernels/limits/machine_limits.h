@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
+#include "absl/status/statusor.h"
 #include "base/worker_pool.h"
 #include "kernels/numeric.h"
 
@@ -12,7 +14,8 @@ namespace fallow {
 // Memory to read. Larger than the caches, it gives the bandwidth that weights can be read at.
 class ReadLimit {
  public:
-  ReadLimit(WorkerPool& pool, std::int64_t bytes);
+  // ResourceExhausted if there is no room for it.
+  static absl::StatusOr<std::unique_ptr<ReadLimit>> Create(WorkerPool& pool, std::int64_t bytes);
   ~ReadLimit();
   ReadLimit(const ReadLimit&) = delete;
   ReadLimit& operator=(const ReadLimit&) = delete;
@@ -21,6 +24,8 @@ class ReadLimit {
   double Measure();
 
  private:
+  ReadLimit(WorkerPool& pool, std::int64_t bytes, std::uint8_t* memory);
+
   WorkerPool& pool_;
   const std::int64_t bytes_;
   std::uint8_t* const memory_;  // of the same kind as weights
