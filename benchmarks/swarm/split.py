@@ -4,8 +4,12 @@
 
 All in turn, so that a busy machine slows each alike; medians of rounds. The processor time and the
 wake-ups of a hop are those of all processes together over those of the model in one process.
+Only the client that is measured is there: gRPC lets the threads of several read each other's
+sockets, and wake each other.
 """
 
+import contextlib
+import functools
 import os
 import statistics
 import sys
@@ -22,23 +26,25 @@ PROMPT = list(range(1000, 1016))
 
 
 class Run:
-    """A model, and the processes that work for it."""
+    """One way to run the model, and what its generations took."""
 
-    def __init__(self, model, servers):
-        self.model = model
+    def __init__(self, connect, servers):
+        self.connect = connect  # a model, to be closed
         self.processes = [os.getpid()] + [server.process.pid for server in servers]
         self.steps, self.cpu, self.wakes = [], [], []
 
     def measure(self):
-        cpu = sum(map(cpu_seconds, self.processes))
-        wakes = sum(map(wake_ups, self.processes))
-        self.model.generate(PROMPT, max_new_tokens=TOKENS, ignore_end_tokens=True)
-        generation = self.model.last_generation()
-        assert len(generation.tokens[0]) == TOKENS
-        self.steps.append(1e3 / generation.decode_tokens_per_second)
-        time.sleep(0.02)  # threads that still spin for more work are this run's
-        self.cpu.append(1e3 * (sum(map(cpu_seconds, self.processes)) - cpu) / TOKENS)
-        self.wakes.append((sum(map(wake_ups, self.processes)) - wakes) / TOKENS)
+        with self.connect() as model:
+            model.generate(PROMPT, max_new_tokens=2, ignore_end_tokens=True)
+            cpu = sum(map(cpu_seconds, self.processes))
+            wakes = sum(map(wake_ups, self.processes))
+            model.generate(PROMPT, max_new_tokens=TOKENS, ignore_end_tokens=True)
+            generation = model.last_generation()
+            assert len(generation.tokens[0]) == TOKENS
+            self.steps.append(1e3 / generation.decode_tokens_per_second)
+            time.sleep(0.02)  # threads that still spin for more work are this run's
+            self.cpu.append(1e3 * (sum(map(cpu_seconds, self.processes)) - cpu) / TOKENS)
+            self.wakes.append((sum(map(wake_ups, self.processes)) - wakes) / TOKENS)
 
 
 def compare(report, path, threads):
@@ -49,12 +55,10 @@ def compare(report, path, threads):
             serving(path, split(blocks, 1), *option) as one, \
             serving(path, split(blocks, 2), *option) as two, \
             serving(path, split(blocks, 3), *option) as three:
-        alone = Run(alone_model, [])
-        runs = [Run(load(path, peers=[server.address for server in servers], threads=1), servers)
+        alone = Run(lambda: contextlib.nullcontext(alone_model), [])
+        runs = [Run(functools.partial(load, path, threads=1,
+                                      peers=[server.address for server in servers]), servers)
                 for servers in (one, two, three)]
-        for run in (alone, *runs):
-            run.measure()  # warm-up
-            run.steps, run.cpu, run.wakes = [], [], []
         for _ in range(ROUNDS):
             for run in (alone, *runs):
                 run.measure()
