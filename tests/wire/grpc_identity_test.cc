@@ -19,7 +19,9 @@ TEST_CASE("gRPC: a peer with another id is PermissionDenied, also next to a good
           "[wire][grpc]") {
   GrpcNode node;
   GrpcCaller caller;
-  REQUIRE(caller.Info(node.address, absl::Seconds(10)).ok());
+  const absl::Status right = caller.Info(node.address, absl::Seconds(10)).status();
+  CAPTURE(right.ToString());
+  REQUIRE(right.ok());
   PeerAddress wrong = node.address;
   wrong.peer = Identity::Generate().peer();
   caller.OpenData(wrong);

@@ -59,6 +59,11 @@ class ServingProcess {
   }
 
   void Signal(int number) const { kill(process_, number); }
+  // When it returns, the process stands still.
+  void Freeze() const {
+    Signal(SIGSTOP);
+    waitpid(process_, nullptr, WUNTRACED);
+  }
   const PeerAddress& address() const { return address_; }
 
  private:
@@ -96,7 +101,7 @@ TEST_CASE("gRPC: a frozen process goes on where it was", "[wire][grpc]") {
   caller.OpenData(process.address());
   caller.data->Write(NumberedFrame(1));
   REQUIRE(Eventually([&] { return caller.recorder.count() == 1; }));
-  process.Signal(SIGSTOP);
+  process.Freeze();
   caller.data->Write(NumberedFrame(2));
   CHECK(caller.Info(process.address(), absl::Milliseconds(300)).status().code() ==
         absl::StatusCode::kDeadlineExceeded);
