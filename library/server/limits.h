@@ -23,8 +23,10 @@ struct HopLimits {
 inline constexpr int kRunAhead = 32;            // tokens past the last Ack, in a ring
 inline constexpr int kReceiptSteps = 32;        // steps between two receipts
 inline constexpr int kPrefillRows = 128;        // rows of prompts in one pass
+inline constexpr int kLeastPrefillRows = 16;    // likewise, if others decode
 inline constexpr int kMaxPassRows = 256;        // rows in one pass
 inline constexpr int kMaxStepBytes = 64 << 10;  // of a step with more than one row
 inline constexpr int kMaxStepIds = 16 << 10;
+inline constexpr absl::Duration kDecodersWait = absl::Milliseconds(50);  // for prompts of others
 
 }  // namespace fallow

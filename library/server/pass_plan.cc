@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/limits.h"
+
 namespace fallow {
 
 std::vector<std::int64_t> PlanPass(std::span<const std::int64_t> waiting, std::size_t first,
@@ -23,6 +25,15 @@ std::vector<std::int64_t> PlanPass(std::span<const std::int64_t> waiting, std::s
   const std::int64_t decoded = take(/*prefill=*/false, bounds.rows - reserved);
   take(/*prefill=*/true, std::min(bounds.prefill_rows, bounds.rows - decoded));
   return taken;
+}
+
+std::int64_t PrefillRowsBesideDecoding(std::int64_t rows, absl::Duration elapsed) {
+  if (elapsed <= absl::ZeroDuration()) return kPrefillRows;
+  constexpr double kSpare = 0.75;  // not all rows take as long as the last ones did
+  const double fit =
+      kSpare * static_cast<double>(rows) * absl::FDivDuration(kDecodersWait, elapsed);
+  return static_cast<std::int64_t>(
+      std::clamp(fit, double{kLeastPrefillRows}, double{kPrefillRows}));
 }
 
 }  // namespace fallow

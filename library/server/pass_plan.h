@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace fallow {
 
 struct PassBounds {
@@ -18,5 +20,9 @@ struct PassBounds {
 // fit, those from `first` on, and then from the beginning, are served first.
 std::vector<std::int64_t> PlanPass(std::span<const std::int64_t> waiting, std::size_t first,
                                    const PassBounds& bounds);
+
+// How many rows of prompts the next pass takes if others decode, so that they wait for them no
+// longer than kDecodersWait, or than kLeastPrefillRows take; by the last pass that had any.
+std::int64_t PrefillRowsBesideDecoding(std::int64_t rows, absl::Duration elapsed);
 
 }  // namespace fallow

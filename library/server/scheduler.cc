@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::int64_t kDrawRows = 16;  // logits computed at a time: they are large
 
+// A sequence that decodes is away between its steps, while other hops compute.
+constexpr absl::Duration kDecodersStay = absl::Seconds(1);
+
 // Real time, also where the loop's clock is a test's.
 class Stopwatch {
  public:
@@ -59,6 +62,7 @@ void Scheduler::RunPass() {
     const BlockRange y = b.session->state->request().blocks();
     return std::pair(x.begin, x.end) < std::pair(y.begin, y.end);
   });
+  const Stopwatch watch;
   for (std::size_t begin = 0; begin < shares.size();) {
     const BlockRange blocks = shares[begin].session->state->request().blocks();
     std::size_t end = begin;
@@ -66,6 +70,7 @@ void Scheduler::RunPass() {
     RunGroup(std::span(shares).subspan(begin, end - begin));
     begin = end;
   }
+  LearnPrefillRows(shares, watch.elapsed());
   if (!model_.samples) LetOthersCompute();
   ForEachSession(
       shares, [&](HostedSession& session, std::int64_t) { options_.listener.OnOutputs(session); });
@@ -109,15 +114,25 @@ std::vector<Scheduler::Share> Scheduler::TakeShares() {
     }
   }
   if (candidates.empty()) return {};
-  const std::vector<std::int64_t> taken =
-      PlanPass(waiting, turn_++ % candidates.size(),
-               {.rows = model_.span->max_rows(), .prefill_rows = kPrefillRows});
+  if (std::find(waiting.begin(), waiting.end(), 1) != waiting.end()) {
+    last_decode_ = options_.data.Now();
+  }
+  const bool decodes = options_.data.Now() < last_decode_ + kDecodersStay;
+  const std::vector<std::int64_t> taken = PlanPass(
+      waiting, turn_++ % candidates.size(),
+      {.rows = model_.span->max_rows(), .prefill_rows = decodes ? prefill_rows_ : kPrefillRows});
   std::vector<Share> shares;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     candidates[i].rows = taken[i];
     if (taken[i] > 0) shares.push_back(candidates[i]);
   }
   return shares;
+}
+
+void Scheduler::LearnPrefillRows(std::span<const Share> shares, absl::Duration elapsed) {
+  std::int64_t rows = 0;
+  for (const Share& share : shares) rows += share.rows > 1 ? share.rows : 0;
+  if (rows > 0) prefill_rows_ = PrefillRowsBesideDecoding(rows, elapsed);
 }
 
 void Scheduler::AskGate(std::vector<Share>& shares) {

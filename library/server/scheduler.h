@@ -15,6 +15,7 @@
 #include "fallow/gate.h"
 #include "server/counters.h"
 #include "server/hosted_session.h"
+#include "server/limits.h"
 #include "server/served_model.h"
 
 namespace fallow {
@@ -59,6 +60,7 @@ class Scheduler {
   void RunPass();
   std::vector<Share> TakeShares();
   void AskGate(std::vector<Share>& shares);
+  void LearnPrefillRows(std::span<const Share> shares, absl::Duration elapsed);
   void RunGroup(std::span<const Share> group);
   absl::Status Gather(std::span<const Share> group);
   void Fail(HostedSession& session, const absl::Status& status);
@@ -76,6 +78,8 @@ class Scheduler {
   const ServedModel& model_;
   bool posted_ = false;
   std::size_t turn_ = 0;  // where the next pass begins to look
+  absl::Time last_decode_ = absl::InfinitePast();
+  std::int64_t prefill_rows_ = kLeastPrefillRows;  // of the next pass, if others decode
 
   // Of the pass, by row or run.
   std::vector<float> hidden_;

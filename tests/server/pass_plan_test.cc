@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "catch2/catch_test_macros.hpp"
+#include "server/limits.h"
 
 namespace fallow {
 namespace {
@@ -38,6 +39,20 @@ TEST_CASE("a pass takes all decode rows and at most one chunk of prompts", "[ser
     const std::vector<std::int64_t> taken = PlanPass(test.waiting, test.first, kBounds);
     CHECK(taken == test.taken);
     CHECK(std::accumulate(taken.begin(), taken.end(), std::int64_t{0}) <= kBounds.rows);
+  }
+}
+
+TEST_CASE("decoding waits for as many rows of prompts as fit its patience", "[server][pass]") {
+  struct Case {
+    std::int64_t rows;
+    absl::Duration elapsed;
+    std::int64_t next;
+  };
+  for (const Case& c : {Case{128, kDecodersWait / 2, 128}, Case{128, 2 * kDecodersWait, 48},
+                        Case{64, kDecodersWait / 2, 96}, Case{16, kDecodersWait / 2, 24},
+                        Case{128, absl::Seconds(5), 16}, Case{2, absl::ZeroDuration(), 128}}) {
+    CAPTURE(c.rows, absl::FormatDuration(c.elapsed));
+    CHECK(PrefillRowsBesideDecoding(c.rows, c.elapsed) == c.next);
   }
 }
 
