@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# benchmarks/run.sh decode|prefill|batch|start|split|kernels|petals [--json]
+# benchmarks/run.sh decode|prefill|batch|start|split|busy|kernels|petals [--json]
 #
 # Prints one line a figure: name, value, unit, the limit measured in the same run, their ratio.
 # Works on a bare Debian 12 as root; builds what it needs below build/.
@@ -14,6 +14,7 @@ usage: benchmarks/run.sh WHAT [--json]
   batch    tokens/s of several sequences at once
   start    from a program's start to its first token, with and without a cache; its memory
   split    one process against 1, 2 and 3 server processes on loopback
+  busy     servers beside another one, a hog, a long prompt
   kernels  products and attention, in the model's shapes
   petals   three servers beside what Petals 2.2 was measured at
 The model is SmolLM2-135M-Instruct, or the file that \$MODEL names.
@@ -42,7 +43,7 @@ run_script() {
 
 what=${1:-}
 options=("${@:2}")
-if [[ " decode prefill batch start split kernels petals " != *" $what "* || -z $what ||
+if [[ " decode prefill batch start split busy kernels petals " != *" $what "* || -z $what ||
       (${#options[@]} -gt 0 && ${options[*]} != --json) ]]; then
   usage >&2
   exit 2
@@ -60,5 +61,5 @@ case $what in
     build_program start_once
     python3 benchmarks/model/start.py build/release/benchmarks/start_once "$model" "${options[@]}"
     ;;
-  split | petals) run_script "$what" "$model" "${options[@]}" ;;
+  split | busy | petals) run_script "$what" "$model" "${options[@]}" ;;
 esac

@@ -16,9 +16,9 @@ import fallow
 class Server:
     """A `fallow serve` process."""
 
-    def __init__(self, model, begin, end, *options):
-        command = [sys.executable, "-m", "fallow", "serve", model, "--blocks", f"{begin}:{end}",
-                   "--listen", "127.0.0.1:0", "--json", *options]
+    def __init__(self, model, begin, end, *options, nice=0):
+        command = ["nice", "-n", str(nice), sys.executable, "-m", "fallow", "serve", model,
+                   "--blocks", f"{begin}:{end}", "--listen", "127.0.0.1:0", "--json", *options]
         started = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         description = json.loads(self.process.stdout.readline())
@@ -38,12 +38,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(model, spans, *options):
+def serving(model, spans, *options, nice=0):
     """Servers of the spans [(begin, end), ...], ended with the block."""
     servers = []
     try:
         for begin, end in spans:
-            servers.append(Server(model, begin, end, *options))
+            servers.append(Server(model, begin, end, *options, nice=nice))
         yield servers
     finally:
         for server in servers:
