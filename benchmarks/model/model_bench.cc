@@ -143,7 +143,7 @@ void Prefill(const Report& report, Subject& subject) {
     std::vector<double> rates;
     for (int round = 0; round < kRounds; ++round) {
       const auto generation = Require(subject.model->Generate(
-          Prompt(subject.model->spec(), length, round),
+          Prompt(subject.model->spec(), length, length + round),  // begins as no other
           {.max_new_tokens = 1, .ignore_end_tokens = true}, [](TokenId) { return true; }));
       rates.push_back(generation.prefill_tokens_per_second);
     }

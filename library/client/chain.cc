@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "client/beginnings.h"
 
 namespace fallow {
 namespace {
@@ -124,6 +125,9 @@ void Chain::OpenAll() {
   open.set_secret(options_.secret);
   open.set_sequences(static_cast<std::uint32_t>(sequences_.size()));
   open.set_kv_tokens(static_cast<std::uint32_t>(kv_tokens_));
+  for (const Sequence& sequence : sequences_) {
+    open.add_beginnings(HashBeginnings(options_.beginning_key, sequence.turn.ids));
+  }
   for (const auto& hop : hops_) {
     v1::Hop& stop = *open.add_route();
     stop.set_peer(hop->peer().bytes.data(), hop->peer().bytes.size());
@@ -166,6 +170,7 @@ std::vector<HopState> Chain::StatesOf(const Sequence& sequence, std::size_t numb
       for (const auto& [epoch, cut] : sequence.cuts) {
         if (epoch > hop->started_epoch() || forks) state.held = std::min(state.held, cut);
       }
+      if (!forks) state.held = std::max(state.held, state.shared);
       if (forks) state.outbox_begin = state.held;
       state.outbox_begin = std::min(state.outbox_begin, state.held);
     }
@@ -188,6 +193,7 @@ void Chain::Launch(bool from_states) {
     const auto known = static_cast<std::int64_t>(sequence.turn.ids.size());
     const bool ring = options_.end_mode == EndMode::kRing;
     const Replay replay = PlanReplay(states, known, ring ? known - 1 : sequence.turn.wanted);
+    std::int64_t held = known;
     for (std::size_t i = 0; i < hops_.size(); ++i) {
       v1::SequenceStart& start = *starts[i].add_sequences();
       start.set_sequence(static_cast<std::uint32_t>(number));
@@ -197,6 +203,8 @@ void Chain::Launch(bool from_states) {
         start.set_fork_of(static_cast<std::uint32_t>(sequence.turn.fork_of));
       }
     }
+    for (const HopStart& start : replay.hops) held = std::min(held, start.keep);
+    sequence.valid = std::max(sequence.valid, held);
     runs.push_back({static_cast<std::uint32_t>(number), replay.feed_from,
                     std::span(sequence.turn.ids).subspan(replay.feed_from)});
     rows_on_the_way_ += known - std::min(replay.feed_from, replay.hops.back().keep);

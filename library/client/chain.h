@@ -76,8 +76,9 @@ class Chain : private HopListener {
         plan;
     std::function<void(const PeerId&)> on_blame;  // tells the planner's memory
     Payer* payer = nullptr;
-    std::string session;  // 16 random bytes
-    std::string secret;   // 32 random bytes
+    std::string session;        // 16 random bytes
+    std::string secret;         // 32 random bytes
+    std::string beginning_key;  // 32 random bytes, of all sessions that may share what they compute
   };
 
   // All references must outlive the chain.

@@ -203,7 +203,8 @@ void Conversation::Begin(Turn turn, std::int64_t kv_tokens) {
                              .on_blame = [&peers](const PeerId& peer) { peers.Blame(peer); },
                              .payer = context_.payer,
                              .session = RandomBytes(16),
-                             .secret = RandomBytes(32)};
+                             .secret = RandomBytes(32),
+                             .beginning_key = context_.beginning_key};
       if (!ring) {
         options.feed.embed = [ends = ends_](std::span<const TokenId> ids) {
           return ends->Embed(ids);

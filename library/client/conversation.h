@@ -27,6 +27,7 @@ struct ConversationContext {
   Loop& loop;
   PeerTable& peers;  // on the loop
   Payer* payer = nullptr;
+  std::string beginning_key;
   std::function<void(std::vector<RouteHop>)> on_route;  // called on the loop
 };
 

@@ -97,7 +97,9 @@ void HopLink::TakeOpened(const v1::Opened& opened) {
   started_epoch_ = opened.started();
   states_.clear();
   for (const v1::SequenceState& state : opened.sequences()) {
-    states_.push_back({.held = state.kv_len(), .outbox_begin = state.outbox_begin()});
+    states_.push_back({.held = state.kv_len(),
+                       .outbox_begin = state.outbox_begin(),
+                       .shared = std::min(state.shared(), state.kv_len())});
   }
   report_ = {};
   listener_.OnOpened(*this);

@@ -158,6 +158,7 @@ absl::StatusOr<std::unique_ptr<Conversation>> ModelState::Converse(EndMode end_m
       .loop = *loop_,
       .peers = *peers_,
       .payer = options_.payer.get(),
+      .beginning_key = beginning_key_,
       .on_route = [this](std::vector<RouteHop> route) { KeepRoute(route); }};
   return std::make_unique<Conversation>(context, end_mode, ends);
 }

@@ -14,6 +14,7 @@
 #include "client/conversation.h"
 #include "client/peer_table.h"
 #include "client/private_ends.h"
+#include "client/random_bytes.h"
 #include "fallow/block_server.h"
 #include "fallow/distributed_model.h"
 #include "model/checkpoint.h"
@@ -53,6 +54,7 @@ class ModelState {
 
   const DistributedModel::Options options_;
   const ForkGuard fork_guard_;
+  const std::string beginning_key_ = RandomBytes(32);
   std::unique_ptr<Checkpoint> checkpoint_;
   std::optional<Family> family_;
   ModelSpec spec_;

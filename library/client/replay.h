@@ -12,6 +12,7 @@ namespace fallow {
 struct HopState {
   std::int64_t held = 0;          // positions [0, held) have keys and values
   std::int64_t outbox_begin = 0;  // outputs of [outbox_begin, held) can be sent again
+  std::int64_t shared = 0;        // of held: named by the last Open as what the tokens begin with
 };
 
 struct HopStart {

@@ -23,6 +23,7 @@ Hop::Hop(Options options, Transport& transport, Loop& control, Loop& data)
              .limits = options_.limits,
              .gate = options_.gate},
             counters_, *this, control, data),
+      kept_(*options_.model.cache),
       scheduler_({.model = options_.model,
                   .sessions = sessions_,
                   .data = data,
@@ -204,6 +205,7 @@ void Hop::Remove(HostedSession& session, const absl::Status& status) {
     if (session.link) scheduler_.SendReceipt(session);
     options_.gate->Ended(session.id());
   }
+  KeepBeginnings(session);
   if (session.link) {
     session.link->Finish(status);
     desk_.Release(std::exchange(session.link, nullptr));
@@ -216,7 +218,7 @@ void Hop::Remove(HostedSession& session, const absl::Status& status) {
 
 void Hop::CountSessions() {
   counters_.sessions = static_cast<int>(sessions_.size());
-  counters_.kv_tokens_reserved = options_.model.cache->reserved_tokens();
+  counters_.kv_tokens_reserved = options_.model.cache->reserved_tokens() - kept_.reserved_tokens();
   scheduler_.CountWaiting();
 }
 

@@ -16,6 +16,7 @@
 #include "server/counters.h"
 #include "server/hosted_session.h"
 #include "server/inbound.h"
+#include "server/kept_beginnings.h"
 #include "server/scheduler.h"
 #include "server/served_model.h"
 #include "wire/transport.h"
@@ -68,6 +69,8 @@ class Hop : public Acceptor,
   absl::Status CheckClient(const OpenRequest& request, const PeerId& client) const;
   absl::StatusOr<HostedSession*> CreateSession(const OpenRequest& request, const PeerId& client);
   absl::Status MakeRoom(const OpenRequest& request);
+  void ShareBeginnings(HostedSession& session);
+  void KeepBeginnings(const HostedSession& session);
   void Bind(HostedSession& session, const std::shared_ptr<ControlLink>& link);
   void Refuse(const std::shared_ptr<ControlLink>& link, const absl::Status& status,
               std::uint32_t epoch);
@@ -108,6 +111,7 @@ class Hop : public Acceptor,
 
   // Of the data loop:
   HostedSessions sessions_;
+  KeptBeginnings kept_;                            // of sessions that are gone
   std::vector<std::unique_ptr<Inbound>> inbound_;  // all data streams that peers have opened
   Scheduler scheduler_;
   std::uint64_t last_inbound_ = 0;

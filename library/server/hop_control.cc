@@ -13,6 +13,10 @@ std::int64_t InWholePages(std::int64_t tokens) {
   return (tokens + kPagePositions - 1) / kPagePositions * kPagePositions;
 }
 
+SharingCircle CircleOf(const HostedSession& session) {
+  return {session.owner, session.state->request().blocks()};
+}
+
 }  // namespace
 
 HostedSession* Hop::FindByLink(const ControlLink& link) const {
@@ -105,8 +109,8 @@ absl::Status Hop::CheckClient(const OpenRequest& request, const PeerId& client) 
   return absl::OkStatus();
 }
 
-// Evicts sessions whose client is gone, those that lost it first, as far as that is needed and
-// helps.
+// Evicts what sessions that are gone have left, then sessions whose client is gone, those that lost
+// it first, as far as that is needed and helps.
 absl::Status Hop::MakeRoom(const OpenRequest& request) {
   KvCache& cache = *options_.model.cache;
   const HostedSession* resumed = Find(request.session);
@@ -116,7 +120,7 @@ absl::Status Hop::MakeRoom(const OpenRequest& request) {
   const std::int64_t wanted = InWholePages(request.kv_tokens) * request.sequences - held;
   std::vector<HostedSession*> lost;
   std::int64_t free = cache.capacity_tokens() - cache.reserved_tokens();
-  std::int64_t evictable = free;
+  std::int64_t evictable = free + kept_.reserved_tokens();
   for (const auto& [id, session] : sessions_) {
     if (session->link || session.get() == resumed) continue;
     lost.push_back(session.get());
@@ -136,11 +140,37 @@ absl::Status Hop::MakeRoom(const OpenRequest& request) {
   }
   std::sort(lost.begin(), lost.end(),
             [](const HostedSession* a, const HostedSession* b) { return a->lost_at > b->lost_at; });
-  while (!lost.empty() && (full(0) || cache.capacity_tokens() - cache.reserved_tokens() < wanted)) {
+  const auto lacks = [&] { return cache.capacity_tokens() - cache.reserved_tokens() < wanted; };
+  while (full(0) || lacks()) {
+    if (lacks() && kept_.DropOldest()) continue;
+    if (lost.empty()) break;
     Remove(*lost.back(), absl::ResourceExhaustedError("evicted"));
     lost.pop_back();
   }
   return absl::OkStatus();
+}
+
+void Hop::ShareBeginnings(HostedSession& session) {
+  HopSession& state = *session.state;
+  const SharingCircle circle = CircleOf(session);
+  for (int i = 0; i < state.sequences(); ++i) {
+    if (!state.MayShare(i) || state.offered(i).positions() == 0) continue;
+    SharedBeginning best = kept_.Find(circle, state.offered(i));
+    for (const auto& [id, other] : sessions_) {
+      if (CircleOf(*other) != circle) continue;
+      for (int j = 0; j < other->state->sequences(); ++j) {
+        const std::int64_t positions = other->state->Held(j).InCommon(state.offered(i));
+        if (positions > best.positions) best = {other->state->kv(j), positions};
+      }
+    }
+    if (best.positions > 0) state.Share(i, best.kv, best.positions);
+  }
+}
+
+void Hop::KeepBeginnings(const HostedSession& session) {
+  for (int i = 0; i < session.state->sequences(); ++i) {
+    kept_.Keep(CircleOf(session), session.state->Held(i), session.state->kv(i));
+  }
 }
 
 absl::StatusOr<HostedSession*> Hop::CreateSession(const OpenRequest& request,
@@ -168,6 +198,7 @@ void Hop::Bind(HostedSession& session, const std::shared_ptr<ControlLink>& link)
   }
   link->counters().Reset();
   session.last_step = data_.Now();
+  ShareBeginnings(session);
   CountSessions();
   v1::ControlDown message;
   session.state->Describe(*message.mutable_opened());

@@ -20,6 +20,7 @@ absl::StatusOr<std::unique_ptr<HopSession>> HopSession::Create(const ServedModel
   auto session = std::unique_ptr<HopSession>(new HopSession(model, limits, std::move(request)));
   FALLOW_RETURN_IF_ERROR(
       session->Reserve(session->request_.sequences, session->request_.kv_tokens));
+  session->TakeBeginnings();
   return session;
 }
 
@@ -74,7 +75,35 @@ absl::Status HopSession::Reopen(OpenRequest request) {
   failed_ = false;
   ring_end_.reset();
   for (Sequence& sequence : sequences_) sequence.waiting.Clear();
+  TakeBeginnings();
   return absl::OkStatus();
+}
+
+void HopSession::TakeBeginnings() {
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    Sequence& sequence = sequences_[i];
+    sequence.offered = i < request_.beginnings.size() ? request_.beginnings[i] : Beginnings();
+    if (sequence.started) continue;
+    model_.cache->Truncate(sequence.kv, 0);  // shared for tokens that may have been others
+    sequence.outbox.Restart(0);
+  }
+}
+
+void HopSession::Share(int sequence, KvCache::SequenceId from, std::int64_t positions) {
+  Become(sequences_[sequence], from, positions);
+}
+
+// Gives back the pages that the copy reserves, so there is room for it.
+void HopSession::Become(Sequence& sequence, KvCache::SequenceId from, std::int64_t positions) {
+  model_.cache->Close(sequence.kv);
+  sequence.kv = model_.cache->Fork(from, positions, request_.kv_tokens).value();
+  sequence.outbox.Restart(positions);
+}
+
+Beginnings HopSession::Held(int sequence) const {
+  Beginnings held = sequences_[sequence].beginnings;
+  held.Truncate(kv_len(sequence));
+  return held;
 }
 
 void HopSession::Describe(v1::Opened& opened) const {
@@ -85,6 +114,7 @@ void HopSession::Describe(v1::Opened& opened) const {
     v1::SequenceState& state = *opened.add_sequences();
     state.set_kv_len(static_cast<std::uint32_t>(kv_len(i)));
     state.set_outbox_begin(static_cast<std::uint32_t>(outbox(i).begin()));
+    if (MayShare(i)) state.set_shared(state.kv_len());
   }
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/beginnings.h"
 #include "server/limits.h"
 #include "server/open_request.h"
 #include "server/outbox.h"
@@ -45,6 +46,14 @@ class HopSession {
   // computed until Start. Sequences and positions may grow. Nothing changes if it fails. Aborted (a
   // stale epoch, or other blocks), InvalidArgument, ResourceExhausted.
   absl::Status Reopen(OpenRequest request);
+
+  // Whether a sequence may take over what another holds; and then `positions` of what `from` holds.
+  bool MayShare(int sequence) const { return !sequences_[sequence].started; }
+  const Beginnings& offered(int sequence) const { return sequences_[sequence].offered; }
+  void Share(int sequence, KvCache::SequenceId from, std::int64_t positions);
+
+  // What a sequence holds, as its client named it: no more than kv_len().
+  Beginnings Held(int sequence) const;
 
   // What Opened says.
   void Describe(v1::Opened& opened) const;
@@ -99,10 +108,15 @@ class HopSession {
     Outbox outbox;
     std::int64_t sent = 0;
     std::int64_t kept = 0;  // positions computed before this epoch
+    bool started = false;
+    Beginnings beginnings;  // of what it holds and will have computed
+    Beginnings offered;     // likewise, from the next Start on
   };
 
   HopSession(const ServedModel& model, const HopLimits& limits, OpenRequest request);
   absl::Status Reserve(int sequences, std::int64_t kv_tokens);
+  void TakeBeginnings();
+  void Become(Sequence& sequence, KvCache::SequenceId from, std::int64_t positions);
   absl::Status CheckStart(const v1::Start& start) const;
   absl::Status CheckSequenceStart(const v1::Start& start, const v1::SequenceStart& named) const;
   absl::Status CheckGeneration(const v1::Start& start, const RingEnd& end) const;

@@ -107,12 +107,9 @@ absl::Status HopSession::CheckGeneration(const v1::Start& start, const RingEnd& 
 
 void HopSession::Fork(const v1::SequenceStart& named) {
   Sequence& sequence = sequences_[named.sequence()];
-  // Gives back the pages that the copy reserves, so there is room for it.
-  model_.cache->Close(sequence.kv);
-  absl::StatusOr<KvCache::SequenceId> copy =
-      model_.cache->Fork(sequences_[named.fork_of()].kv, named.keep(), request_.kv_tokens);
-  sequence.kv = copy.value();
-  sequence.outbox.Restart(named.keep());
+  const Sequence& parent = sequences_[named.fork_of()];
+  Become(sequence, parent.kv, named.keep());
+  sequence.beginnings = parent.beginnings;
 }
 
 void HopSession::StartSequence(const v1::SequenceStart& named) {
@@ -120,6 +117,12 @@ void HopSession::StartSequence(const v1::SequenceStart& named) {
   model_.cache->Truncate(sequence.kv, named.keep());
   sequence.outbox.Truncate(named.keep());
   sequence.sent = named.send_from();
+  sequence.started = true;
+  sequence.beginnings.Truncate(named.keep());
+  // What is kept agrees with what was offered, and what comes is the rest of it.
+  if (const Beginnings offered = std::exchange(sequence.offered, {}); offered.positions() > 0) {
+    sequence.beginnings = offered;
+  }
 }
 
 }  // namespace fallow

@@ -1,6 +1,7 @@
 #include "server/open_request.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -107,6 +108,24 @@ absl::Status CheckSize(const v1::Open& open, const ServedModel& model, const Hop
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<Beginnings>> ReadBeginnings(const v1::Open& open) {
+  if (open.beginnings_size() > static_cast<int>(open.sequences())) {
+    return absl::InvalidArgumentError(absl::StrCat("open: beginnings of ", open.beginnings_size(),
+                                                   " sequences, there are ", open.sequences()));
+  }
+  std::vector<Beginnings> read;
+  for (const std::string& bytes : open.beginnings()) {
+    std::optional<Beginnings> beginnings = Beginnings::Parse(bytes);
+    if (!beginnings || beginnings->positions() > open.kv_tokens()) {
+      return absl::InvalidArgumentError(absl::StrCat("open: beginnings of ", bytes.size(),
+                                                     " bytes, expected 16 for each 16 of ",
+                                                     open.kv_tokens(), " positions at most"));
+    }
+    read.push_back(*std::move(beginnings));
+  }
+  return read;
+}
+
 }  // namespace
 
 template <std::size_t N>
@@ -143,6 +162,7 @@ absl::StatusOr<OpenRequest> ReadOpen(const v1::Open& open, const ServedModel& mo
   request.hop = static_cast<int>(open.hop());
   request.sequences = static_cast<int>(open.sequences());
   request.kv_tokens = open.kv_tokens();
+  FALLOW_ASSIGN_OR_RETURN(request.beginnings, ReadBeginnings(open));
   FALLOW_RETURN_IF_ERROR(CheckPlace(request, model, self));
   return request;
 }

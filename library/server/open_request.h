@@ -10,6 +10,7 @@
 #include "fallow/gate.h"
 #include "fallow/peer.h"
 #include "fallow/v1/peer.pb.h"
+#include "server/beginnings.h"
 #include "server/limits.h"
 #include "server/served_model.h"
 
@@ -32,7 +33,8 @@ struct OpenRequest {
   int hop = 0;  // this hop's place in the route
   SessionSecret secret{};
   int sequences = 0;
-  std::int64_t kv_tokens = 0;  // reserved for each sequence
+  std::int64_t kv_tokens = 0;          // reserved for each sequence
+  std::vector<Beginnings> beginnings;  // by sequence, may be fewer
 
   bool first() const { return hop == 0; }
   bool last() const { return hop + 1 == static_cast<int>(route.size()); }

@@ -32,9 +32,9 @@ GenerateOptions Greedy(int count, EndMode end_mode) {
 
 }  // namespace
 
-CutModel::CutModel(const Options& options) {
-  DistributedModel::Options client{
-      .checkpoint = options.checkpoint, .threads = 2, .kv_memory = kKvMemory};
+CutModel::CutModel(const Options& options)
+    : client_{.checkpoint = options.checkpoint, .threads = 2, .kv_memory = kKvMemory},
+      client_isa_(options.client_isa) {
   for (const Hop& hop : options.hops) {
     const ForcedIsa forced(hop.isa);
     servers_.push_back(Value(BlockServer::Start({.checkpoint = options.checkpoint,
@@ -44,41 +44,46 @@ CutModel::CutModel(const Options& options) {
                                                  .weights = options.weights,
                                                  .threads = 2,
                                                  .kv_memory = kKvMemory})));
-    client.peers.push_back(servers_.back()->address());
+    client_.peers.push_back(servers_.back()->address());
   }
   if (options.hops.empty()) {
-    client.numeric_class = options.numeric_class;
-    client.weights = options.weights;
+    client_.numeric_class = options.numeric_class;
+    client_.weights = options.weights;
   }
-  const ForcedIsa forced(options.client_isa);
-  model_ = Value(DistributedModel::Load(client));
+}
+
+std::unique_ptr<DistributedModel> CutModel::NewClient() const {
+  const ForcedIsa forced(client_isa_);
+  std::unique_ptr<DistributedModel> model = Value(DistributedModel::Load(client_));
   // Private ends are loaded when first needed, and read FALLOW_ISA then.
-  Logits({0});
+  Value(model->Logits(std::vector<TokenId>{0}));
+  return model;
 }
 
 std::vector<float> CutModel::Logits(const std::vector<TokenId>& prompt) {
-  return Value(model_->Logits(prompt));
+  return Value(NewClient()->Logits(prompt));
 }
 
 std::vector<TokenId> CutModel::Tokens(const std::vector<TokenId>& prompt, int count,
                                       EndMode end_mode) {
-  return Value(model_->Generate(prompt, Greedy(count, end_mode), [](TokenId) { return true; }))
+  return Value(NewClient()->Generate(prompt, Greedy(count, end_mode), [](TokenId) { return true; }))
       .tokens[0];
 }
 
 std::vector<std::vector<TokenId>> CutModel::BatchTokens(
     const std::vector<std::vector<TokenId>>& prompts, int count, EndMode end_mode) {
-  return Value(model_->GenerateBatch(prompts, Greedy(count, end_mode),
-                                     [](int, TokenId) { return true; }))
+  return Value(NewClient()->GenerateBatch(prompts, Greedy(count, end_mode),
+                                          [](int, TokenId) { return true; }))
       .tokens;
 }
 
 std::vector<std::vector<float>> CutModel::LogitsAtOnce(
     const std::vector<std::vector<TokenId>>& prompts) {
   std::vector<absl::StatusOr<std::vector<float>>> results(prompts.size());
+  const auto model = NewClient();
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    threads.emplace_back([&, i] { results[i] = model_->Logits(prompts[i]); });
+    threads.emplace_back([&, i] { results[i] = model->Logits(prompts[i]); });
   }
   for (std::thread& thread : threads) thread.join();
   std::vector<std::vector<float>> logits;

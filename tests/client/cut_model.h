@@ -10,7 +10,8 @@
 
 namespace fallow {
 
-// Its functions are conditions of the test: they fail it rather than return an error.
+// Its functions are conditions of the test: they fail it rather than return an error. Each asks as
+// a new client, for which no server has computed anything.
 class CutModel {
  public:
   struct Hop {
@@ -40,8 +41,11 @@ class CutModel {
   std::vector<std::vector<float>> LogitsAtOnce(const std::vector<std::vector<TokenId>>& prompts);
 
  private:
+  std::unique_ptr<DistributedModel> NewClient() const;
+
   std::vector<std::unique_ptr<BlockServer>> servers_;
-  std::unique_ptr<DistributedModel> model_;
+  DistributedModel::Options client_;
+  std::string client_isa_;
 };
 
 // The instruction sets of this machine, fastest first; the last is "generic".

@@ -73,6 +73,16 @@ TEST_CASE("an Open that breaks a rule is refused", "[server][hostile]") {
        "0 sequences"},
       {"sequences", [](v1::Open& open) { open.set_sequences(0xffffffff); },
        StatusCode::kInvalidArgument, "sequences"},
+      {"beginnings of nothing",
+       [](v1::Open& open) {
+         open.add_beginnings("");
+         open.add_beginnings("");
+       },
+       StatusCode::kInvalidArgument, "of 2 sequences"},
+      {"ragged beginnings", [](v1::Open& open) { open.add_beginnings(std::string(17, 'b')); },
+       StatusCode::kInvalidArgument, "17 bytes"},
+      {"long beginnings", [](v1::Open& open) { open.add_beginnings(std::string(80, 'b')); },
+       StatusCode::kInvalidArgument, "64 positions"},
       {"no positions", [](v1::Open& open) { open.set_kv_tokens(0); }, StatusCode::kInvalidArgument,
        "0 positions"},
       {"positions", [](v1::Open& open) { open.set_kv_tokens(0xffffffff); },
