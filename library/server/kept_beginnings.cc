@@ -19,9 +19,9 @@ void KeptBeginnings::Keep(const SharingCircle& circle, const Beginnings& held,
     return contained;
   });
   if (kept_.size() == kMost) DropOldest();
-  if (const auto copy = cache_.Fork(kv, positions, positions); copy.ok()) {
-    kept_.push_back({circle, held, *copy});
-  }
+  auto copy = cache_.Fork(kv, positions, positions);
+  while (!copy.ok() && DropOldest()) copy = cache_.Fork(kv, positions, positions);
+  if (copy.ok()) kept_.push_back({circle, held, *copy});
 }
 
 SharedBeginning KeptBeginnings::Find(const SharingCircle& circle, const Beginnings& wanted) const {

@@ -31,7 +31,8 @@ class KeptBeginnings {
   explicit KeptBeginnings(KvCache& cache) : cache_(cache) {}
   ~KeptBeginnings();
 
-  // Keeps what sequence `kv` holds, if there is room; those that it begins with need not be kept.
+  // Keeps what sequence `kv` holds, in place of the oldest where there is no room, and of those
+  // that it begins with.
   void Keep(const SharingCircle& circle, const Beginnings& held, KvCache::SequenceId kv);
 
   // The longest that `wanted` begins with.

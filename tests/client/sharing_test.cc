@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "catch2/catch_test_macros.hpp"
@@ -27,13 +28,13 @@ std::vector<TokenId> Prompt(int number) {
   return prompt;
 }
 
-std::unique_ptr<BlockServer> Serve(BlockRange blocks) {
+std::unique_ptr<BlockServer> Serve(BlockRange blocks, std::int64_t kv_memory = 16 << 20) {
   return BlockServer::Start({.checkpoint = GoldenNamed("llama").path,
                              .blocks = blocks,
                              .listen = "127.0.0.1:0",
                              .weights = "q8",
                              .threads = 1,
-                             .kv_memory = 16 << 20})
+                             .kv_memory = kv_memory})
       .value();
 }
 
@@ -124,6 +125,24 @@ TEST_CASE("a conversation that went back shares only what it still holds", "[cli
   const std::uint64_t before = server->stats().rows;
   CHECK(Generated(*model, Prompt(1)) == Expected(Prompt(1)));
   CHECK(server->stats().rows - before == kUnsharedRows - 16);
+}
+
+TEST_CASE("what is kept gives way to new sessions", "[client][sharing]") {
+  const auto server = Serve({0, 6}, 256 << 10);
+  const int room = static_cast<int>(server->stats().kv_tokens_capacity);
+  REQUIRE(room < 8 * kShared);
+  const auto model = Connect({server->address()});
+  for (int i = 0; i < 8; ++i) {
+    CAPTURE(i);
+    std::vector<TokenId> prompt = Prompt(i);
+    std::rotate(prompt.begin(), prompt.begin() + i, prompt.end());
+    CHECK(Generated(*model, prompt).size() == kNewTokens);
+    while (server->stats().sessions > 0) std::this_thread::yield();
+  }
+  const GenerateOptions all = {.max_new_tokens = room - kHead - kTail, .ignore_end_tokens = true};
+  const auto whole = model->Generate(Prompt(0), all, [](TokenId) { return true; });
+  INFO(whole.status().ToString());
+  CHECK(whole.ok());
 }
 
 }  // namespace

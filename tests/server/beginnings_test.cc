@@ -100,6 +100,15 @@ TEST_CASE("what is kept takes no more room than it must", "[server][beginnings]"
   CHECK(kept.cache->reserved_tokens() == 0);
 }
 
+TEST_CASE("the oldest gives way to what is new", "[server][beginnings]") {
+  Kept kept;  // of 20 pages
+  const SharingCircle mine{NumberedPeer(1), {0, 3}};
+  for (const char* letters : {"abcdefg", "hijklmn", "opqrstu"}) kept.Keep(letters, mine);
+  CHECK(kept.kept->Find(mine, Of("abcdefg")).positions == 0);
+  CHECK(kept.kept->Find(mine, Of("opqrstu")).positions == 7 * kPagePositions);
+  CHECK(kept.cache->reserved_tokens() <= kept.cache->capacity_tokens());
+}
+
 TEST_CASE("what has no room is not kept", "[server][beginnings]") {
   Kept kept;
   const SharingCircle mine{NumberedPeer(1), {0, 3}};
