@@ -99,7 +99,7 @@ std::uint64_t HashOfQuantised(const KernelTable& kernels) {
 }
 
 std::vector<const KernelTable*> ExactTables() {
-  std::vector<const KernelTable*> tables(CpuKernels().begin(), CpuKernels().end());
+  std::vector<const KernelTable*> tables(TestedKernels().begin(), TestedKernels().end());
   tables.push_back(&kExactKernels);
   return tables;
 }

@@ -112,6 +112,10 @@ inline double LargestStep(const ActivationRows& got, const ActivationRows& want)
   return largest;
 }
 
+// The tables of which a test program shows that they are right: those of the processor, or of CUDA
+// kernels in an emulator.
+std::span<const KernelTable* const> TestedKernels();
+
 // Calls run(range) for [0, n) whole, or split into pieces of one, the last first.
 template <typename Run>
 void Whole(std::int64_t n, Run run) {

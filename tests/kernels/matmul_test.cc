@@ -117,7 +117,7 @@ TEST_CASE("exact products have the same bits on every instruction set, however t
     for (const MatmulCase& c : kCases) {
       const MatmulData data(c, type, Arithmetic::kExact);
       const std::vector<float> want = Product(kExactKernels, data);
-      for (const KernelTable* kernels : CpuKernels()) {
+      for (const KernelTable* kernels : TestedKernels()) {
         CAPTURE(kernels->name, Name(type), c.m, c.n, c.k);
         CHECK(SameBits(Product(*kernels, data), want));
         CHECK(SameBits(Product(*kernels, data, /*in_pieces=*/true), want));
@@ -129,7 +129,7 @@ TEST_CASE("exact products have the same bits on every instruction set, however t
 TEST_CASE("exact products do not depend on the other rows", "[kernels][matmul][exact]") {
   for (const WeightType type : kQuantisedTypes) {
     const MatmulData data({.m = 37, .n = 48, .k = 672}, type, Arithmetic::kExact);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name, Name(type));
       const std::vector<float> all = Product(*kernels, data);
       for (const std::int64_t row : {0, 17, 36}) {
@@ -159,7 +159,7 @@ TEST_CASE("products of floats are near those in double precision on every instru
     for (const MatmulCase& c : kCases) {
       const MatmulData data(c, type, arithmetic);
       const std::vector<float> want = Product(kReferenceKernels, data);
-      for (const KernelTable* kernels : CpuKernels()) {
+      for (const KernelTable* kernels : TestedKernels()) {
         CAPTURE(kernels->name, Name(type), c.m, c.n, c.k);
         CHECK(LargestError(Product(*kernels, data), want) < kTolerance);
         CHECK(LargestError(Product(*kernels, data, /*in_pieces=*/true), want) < kTolerance);
@@ -180,7 +180,7 @@ TEST_CASE("a failed row gives NaN and harms no other", "[kernels][matmul][exact]
       row[70] = bad;
       kExactKernels.activations(
           {.x = row.data(), .rows = 3, .n = 96, .stride = 0, .out = data.x.view()}, {1, 2});
-      for (const KernelTable* kernels : CpuKernels()) {
+      for (const KernelTable* kernels : TestedKernels()) {
         CAPTURE(kernels->name, Name(type), bad);
         std::vector<float> got = Product(*kernels, data);
         for (std::int64_t i = data.stride(); i < data.stride() + c.n; ++i) {

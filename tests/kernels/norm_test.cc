@@ -95,7 +95,7 @@ TEST_CASE("norms by definition and on every instruction set have the same bits",
     const auto want = Values(kExactKernels, data);
     const auto want_rows = Rows(kExactKernels, data, Arithmetic::kExact).bytes();
     CHECK(want_rows == Rows(kExactKernels, data, Arithmetic::kExact, true).bytes());
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       CHECK(SameBits(Values(*kernels, data), want));
       CHECK(Rows(*kernels, data, Arithmetic::kExact).bytes() == want_rows);
@@ -114,7 +114,7 @@ TEST_CASE("norms are what their formulas say", "[kernels][norm]") {
     const auto want_exact = Rows(kReferenceKernels, data, Arithmetic::kExact);
     CHECK(LargestError(Values(kExactKernels, data), want) <= kFloatTolerance);
     CHECK(LargestStep(Rows(kExactKernels, data, Arithmetic::kExact), want_exact) <= kStepTolerance);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       const auto fp32 = Rows(*kernels, data, Arithmetic::kFp32);
       const auto bf16 = Rows(*kernels, data, Arithmetic::kBf16);
@@ -145,7 +145,7 @@ TEST_CASE("the reference norms a row worked out by hand", "[kernels][norm]") {
 TEST_CASE("a norm may write over its input", "[kernels][norm]") {
   for (const NormCase& c : {NormCase{3, 129}, NormCase{3, 129, true, true}}) {
     const NormData data(c);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       std::vector<float> x = data.x;
       NormArgs args = data.args();
       args.x = x.data();
@@ -159,7 +159,7 @@ TEST_CASE("a norm may write over its input", "[kernels][norm]") {
 TEST_CASE("a row that is not finite has a scale that is no number", "[kernels][norm]") {
   NormData data({3, 100});
   data.x[100 + 37] = NAN;
-  for (const KernelTable* kernels : CpuKernels()) {
+  for (const KernelTable* kernels : TestedKernels()) {
     CAPTURE(kernels->name);
     const ActivationRows rows = Rows(*kernels, data, Arithmetic::kExact);
     const std::int64_t groups = rows.view().k / kGroup;
@@ -179,7 +179,7 @@ TEST_CASE("norms of the exact class keep their bits from build to build", "[kern
   constexpr std::uint64_t kLayer = 0x0010fb5dc193c786;
   CHECK(Hash(Values(kExactKernels, rms)) == kRms);
   CHECK(Hash(Values(kExactKernels, layer)) == kLayer);
-  for (const KernelTable* kernels : CpuKernels()) {
+  for (const KernelTable* kernels : TestedKernels()) {
     CAPTURE(kernels->name);
     CHECK(Hash(Values(*kernels, rms)) == kRms);
     CHECK(Hash(Values(*kernels, layer)) == kLayer);

@@ -58,7 +58,7 @@ TEST_CASE("quantised rows have the same bits on every instruction set",
   for (const RowsCase& c : kCases) {
     const std::vector<float> x = MixedRows(c);
     const auto want = Quantised(kExactKernels, x, c, Arithmetic::kExact).bytes();
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name, c.rows, c.n);
       CHECK(Quantised(*kernels, x, c, Arithmetic::kExact).bytes() == want);
       CHECK(Quantised(*kernels, x, c, Arithmetic::kExact, true).bytes() == want);
@@ -118,7 +118,7 @@ TEST_CASE("floats and bf16 activations have the same bits on every instruction s
       std::vector<float> x = MixedRows(c);
       if (!x.empty()) x[x.size() / 2] = kInfinity;
       const auto want = Quantised(kReferenceKernels, x, c, arithmetic).bytes();
-      for (const KernelTable* kernels : CpuKernels()) {
+      for (const KernelTable* kernels : TestedKernels()) {
         CAPTURE(kernels->name, Name(arithmetic), c.rows, c.n);
         CHECK(Quantised(*kernels, x, c, arithmetic).bytes() == want);
       }
@@ -130,7 +130,7 @@ TEST_CASE("activations can be written from a column on", "[kernels][quantize]") 
   for (const Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kBf16, Arithmetic::kExact}) {
     const RowsCase c = {5, 160};
     const std::vector<float> x = MixedRows(c);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name, Name(arithmetic));
       ActivationRows out(arithmetic, c.rows, c.n);
       for (const Range columns : {Range{64, 160}, Range{0, 64}}) {
@@ -153,7 +153,7 @@ constexpr float kBad[] = {kNan,     -kNan, FloatOf(0x7fffffff), kInfinity, -kInf
 TEST_CASE("a group that is not finite or huge has scale NaN and no codes",
           "[kernels][quantize][exact]") {
   const RowsCase c = {1, 96};
-  std::vector<const KernelTable*> tables(CpuKernels().begin(), CpuKernels().end());
+  std::vector<const KernelTable*> tables(TestedKernels().begin(), TestedKernels().end());
   tables.push_back(&kExactKernels);
   tables.push_back(&kReferenceKernels);
   for (const KernelTable* kernels : tables) {
@@ -194,7 +194,7 @@ TEST_CASE("hidden states are rounded to the same bits on every instruction set",
       const std::vector<float> want = Rounded(kExactKernels, x, c, rounding, failed);
       CHECK(failed == std::vector<std::uint8_t>(c.rows, 0));
       if (rounding == Rounding::kNone) CHECK(SameBits(want, x));
-      for (const KernelTable* kernels : CpuKernels()) {
+      for (const KernelTable* kernels : TestedKernels()) {
         CAPTURE(kernels->name, static_cast<int>(rounding), c.rows, c.n);
         CHECK(SameBits(Rounded(*kernels, x, c, rounding, failed), want));
         CHECK(failed == std::vector<std::uint8_t>(c.rows, 0));
@@ -222,7 +222,7 @@ TEST_CASE("rounding twice is rounding once to bf16, and int8 states are near the
 
 TEST_CASE("rows that are not finite or huge are marked, and only those", "[kernels][quantize]") {
   const RowsCase c = {4, 77};
-  std::vector<const KernelTable*> tables(CpuKernels().begin(), CpuKernels().end());
+  std::vector<const KernelTable*> tables(TestedKernels().begin(), TestedKernels().end());
   tables.push_back(&kExactKernels);
   tables.push_back(&kReferenceKernels);
   for (const KernelTable* kernels : tables) {
