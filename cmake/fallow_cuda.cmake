@@ -18,3 +18,29 @@ function(fallow_cuda_sources target)
   target_link_libraries(${target} PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
   set_property(GLOBAL APPEND PROPERTY FALLOW_OUTSIDE_LIBRARIES CUDA::cudart_static ${CMAKE_DL_LIBS})
 endfunction()
+
+# fallow_emulated_kernels(<target> [CHECKED] SOURCES emulated.cc ...)
+#
+# Adds sources with CUDA kernels to a target that links the emulator, compiled by the host's compiler
+# from the same .cuh files. CHECKED: each access to memory calls the emulator's checker, which stands
+# in for the run time of the sanitizers named here (callbacks.cc). Such a source holds nothing of the
+# standard library: the linker might give the watched copy of an inline function to the emulator.
+function(fallow_emulated_kernels target)
+  cmake_parse_arguments(arg "CHECKED" "" "SOURCES" ${ARGN})
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
+    message(FATAL_ERROR
+      "fallow_emulated_kernels(${target}): want SOURCES, got '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  set(part ${target}_kernels)
+  add_library(${part} OBJECT EXCLUDE_FROM_ALL ${arg_SOURCES})
+  fallow_compile_options(${part})
+  target_include_directories(${part} PRIVATE
+    ${PROJECT_SOURCE_DIR} ${FALLOW_LIBRARY_DIR} ${FALLOW_LIBRARY_DIR}/include)
+  target_link_libraries(${part} PRIVATE absl::status absl::statusor absl::function_ref)
+  target_compile_options(${part} PRIVATE -Wno-unknown-pragmas)  # unroll
+  if(arg_CHECKED)
+    target_compile_definitions(${part} PRIVATE FALLOW_CUDA_CHECKED)
+    target_compile_options(${part} PRIVATE -O1 -g -fsanitize=thread,bounds)
+  endif()
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
+endfunction()

@@ -12,8 +12,9 @@ import re
 import subprocess
 import sys
 
-# As fallow_isa.cmake names the object libraries: fallow_<folder>_<isa>. `generic` runs everywhere.
-PART = re.compile(r"^fallow_[a-z]+_(?!tests|generic)(?P<isa>\w+)\.dir$")
+# As fallow_isa.cmake names the object libraries: fallow_<folder>_<isa>. `generic` runs everywhere,
+# and so does the emulator of CUDA.
+PART = re.compile(r"^fallow_[a-z]+_(?!tests|generic|emulated|checked)(?P<isa>\w+)\.dir$")
 # nm's letter for a function that other objects may hold too.
 WEAK_FUNCTION = re.compile(r"^[0-9a-f]+ W (?P<name>.*)$", re.MULTILINE)
 
