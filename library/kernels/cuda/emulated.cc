@@ -1,0 +1,18 @@
+#include "kernels/cuda/emulated.h"
+
+namespace fallow {
+
+const KernelTable kEmulatedCudaKernels = {
+    .name = "cuda-emulated",
+    .activations = emulated::ToActivations,
+    .round = emulated::Round,
+    .embed = nullptr,
+    .matmul = nullptr,
+    .norm = nullptr,
+    .rope = nullptr,
+    .append = nullptr,
+    .attention = nullptr,
+    .glu = nullptr,
+};
+
+}  // namespace fallow
