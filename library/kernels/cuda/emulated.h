@@ -15,6 +15,7 @@ namespace emulated {  // emulated.cc of each family
 
 void ToActivations(const ActivationsArgs&, Range rows);
 void Round(const RoundArgs&, Range rows);
+void Matmul(const MatmulArgs&, Range panels);
 void Norm(const NormArgs&, Range rows);
 
 // Grants kernels the arrays of activations, to write or to read.

@@ -1,0 +1,25 @@
+// The CUDA kernels of this folder in the emulator.
+#include <cassert>
+
+#include "kernels/cuda/emulated.h"
+#include "kernels/matmul/kernel.cuh"
+
+namespace fallow::emulated {
+
+void Matmul(const MatmulArgs& args, Range panels) {
+  using cuda::emulator::Memory;
+  assert(args.x.arithmetic == Arithmetic::kExact && IsQuantised(args.weight.type));
+  const std::int64_t groups = args.x.rows * args.x.k / kGroup;
+  const std::int64_t count =
+      args.x.rows > 0 ? (args.x.rows - 1) * args.stride + args.weight.rows : 0;
+  const auto weight = Memory::Read(args.weight.data, args.weight.bytes());
+  const auto codes = Memory::Read(args.x.codes, args.x.rows * args.x.k);
+  const auto scale = Memory::Read(args.x.scale, groups);
+  const auto sum = Memory::Read(args.x.sum, groups);
+  const auto scaled_sum = Memory::Read(args.x.scaled_sum, groups);
+  const auto bias = Memory::Read(args.bias, args.weight.rows);
+  const auto y = args.add ? Memory::ReadWrite(args.y, count) : Memory::Write(args.y, count);
+  cuda::LaunchSkinnyProduct(args, panels);
+}
+
+}  // namespace fallow::emulated
