@@ -2,33 +2,39 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "kernels/cuda/emulator/findings.h"
+#include "kernels/cuda/emulated.h"
 #include "kernels/cuda/emulator/options.h"
 #include "kernels/cuda/emulator/traffic.h"
 #include "tests/kernels/cuda/sample_data.h"
+#include "tests/kernels/weights.h"
 
 namespace fallow::test {
 namespace {
 
 using cuda::emulator::LineTraffic;
 
-// The lines that `run` touches, of one kind of access.
 template <typename Run>
-std::vector<LineTraffic> TrafficOf(bool shared, bool write, Run run) {
+std::vector<LineTraffic> TrafficOf(Run run) {
   cuda::emulator::TakeTraffic();
   const cuda::emulator::Options before = cuda::emulator::CurrentOptions();
   cuda::emulator::SetOptions({.count_traffic = true});
   run();
   cuda::emulator::SetOptions(before);
-  std::vector<LineTraffic> lines = cuda::emulator::TakeTraffic();
-  std::erase_if(
-      lines, [&](const LineTraffic& line) { return line.shared != shared || line.write != write; });
+  return cuda::emulator::TakeTraffic();
+}
+
+// The reads of one kind of memory.
+template <typename Run>
+std::vector<LineTraffic> ReadsOf(bool shared, Run run) {
+  std::vector<LineTraffic> lines = TrafficOf(run);
+  std::erase_if(lines,
+                [&](const LineTraffic& line) { return line.shared != shared || line.write; });
   return lines;
 }
 
 TEST_CASE("rows of 64 bytes without a gap cost ldmatrix four times the turns", "[cuda][traffic]") {
   for (const bool padded : {false, true}) {
-    const auto lines = TrafficOf(/*shared=*/true, /*write=*/false, [&] {
+    const auto lines = ReadsOf(/*shared=*/true, [&] {
       CHECK(ErrorOfTensorProduct(Fault::kNone, {64, 64, 32}, padded) < 1e-5);
     });
     CHECK(!lines.empty());
@@ -42,7 +48,7 @@ TEST_CASE("rows of 64 bytes without a gap cost ldmatrix four times the turns", "
 }
 
 TEST_CASE("sixteen bytes a lane fill the sectors they touch", "[cuda][traffic]") {
-  const auto lines = TrafficOf(/*shared=*/false, /*write=*/false, [] {
+  const auto lines = ReadsOf(/*shared=*/false, [] {
     CHECK(ErrorOfRowProduct(Fault::kNone, {1, 8, 512}) < 1e-5);
   });
   REQUIRE(lines.size() == 2);
@@ -50,6 +56,29 @@ TEST_CASE("sixteen bytes a lane fill the sectors they touch", "[cuda][traffic]")
     CHECK(line.requests == 8 * 512 / 256);
     CHECK(line.bytes == line.requests * 512);
     CHECK(line.ideal == line.requests * 16);
+  }
+}
+
+TEST_CASE("products use all of each sector, and no bank two times", "[cuda][traffic]") {
+  for (const WeightType type : kQuantisedTypes) {
+    for (const std::int64_t m : {1, 8}) {
+      Random random(m);
+      const PackedWeight weight(RandomWeights(type, 64, 1024, random));
+      const std::vector<float> values = random.Many(m * 1024);
+      const ActivationRows x(Arithmetic::kExact, m, 1024);
+      kExactKernels.activations(
+          {.x = values.data(), .rows = m, .n = 1024, .stride = 1024, .out = x.view()}, {0, m});
+      alignas(64) float y[8 * 64];
+      const auto lines = TrafficOf([&] {
+        kEmulatedCudaKernels.matmul(
+            {.weight = weight.panels(), .x = x.view(), .y = y, .stride = 64}, {0, 4});
+      });
+      CHECK(lines.size() > 6);
+      for (const LineTraffic& line : lines) {
+        CAPTURE(Name(type), m, line.line);
+        CHECK(line.parts == line.ideal);
+      }
+    }
   }
 }
 
