@@ -35,6 +35,7 @@ constexpr FaultCase kFaults[] = {
     {FALLOW_FAULT(kNoTailGuard), "out of bounds", Tiled},
     {FALLOW_FAULT(kIndexBeyondArray), "out of bounds", Tiled},
     {FALLOW_FAULT(kBarrierInBranch), "barrier after exit", Tiled},
+    {FALLOW_FAULT(kTwoBarriers), "divergent barrier", Tiled},
     {FALLOW_FAULT(kTooLittleShared), "shared memory", Tiled},
     {FALLOW_FAULT(kLaneLeaves), "warp mask", Row},
     {FALLOW_FAULT(kMisaligned), "misaligned", Row},
@@ -46,6 +47,7 @@ constexpr FaultCase kFaults[] = {
     {FALLOW_FAULT(kUnwrittenInput), "unwritten", Streamed},
     {FALLOW_FAULT(kNoWarpSync), "race", Reversal},
     {FALLOW_FAULT(kOtherBlock), "race", Reversal},
+    {FALLOW_FAULT(kMissingLane), "deadlock", Reversal},
     {FALLOW_FAULT(kWaitForFewer), "copy in flight", Tensor},
 };
 

@@ -23,6 +23,8 @@ TiledKernel TiledWith(Fault fault) {
       return TiledProductKernel<Fault::kNoBarrierBeforeReload>;
     case Fault::kNoTailGuard:
       return TiledProductKernel<Fault::kNoTailGuard>;
+    case Fault::kTwoBarriers:
+      return TiledProductKernel<Fault::kTwoBarriers>;
     case Fault::kIndexBeyondArray:
       return TiledProductKernel<Fault::kIndexBeyondArray>;
     case Fault::kBarrierInBranch:
@@ -66,6 +68,21 @@ StreamedKernel StreamedWith(Fault fault) {
   }
 }
 
+using ReversalKernel = void (*)(int*);
+
+ReversalKernel ReversalWith(Fault fault) {
+  switch (fault) {
+    case Fault::kNoWarpSync:
+      return WarpReversalKernel<Fault::kNoWarpSync>;
+    case Fault::kOtherBlock:
+      return WarpReversalKernel<Fault::kOtherBlock>;
+    case Fault::kMissingLane:
+      return WarpReversalKernel<Fault::kMissingLane>;
+    default:
+      return WarpReversalKernel<Fault::kNone>;
+  }
+}
+
 }  // namespace
 
 void TiledProduct(Fault fault, Sizes sizes, const float* a, const float* b, float* c) {
@@ -98,13 +115,7 @@ void WarpReversal(Fault fault, Sizes sizes, int* x) {
   const auto numbers = Memory::ReadWrite(x, sizes.m);
   const LaunchShape shape{
       .grid = Parts(sizes.m, 64), .block = 64, .shared_bytes = sizeof(ReversalShared)};
-  if (fault == Fault::kNoWarpSync) {
-    Launch(WarpReversalKernel<Fault::kNoWarpSync>, shape, x);
-  } else if (fault == Fault::kOtherBlock) {
-    Launch(WarpReversalKernel<Fault::kOtherBlock>, shape, x);
-  } else {
-    Launch(WarpReversalKernel<Fault::kNone>, shape, x);
-  }
+  Launch(ReversalWith(fault), shape, x);
 }
 
 void TensorProduct(Fault fault, bool padded, Sizes sizes, const std::uint16_t* a,

@@ -41,6 +41,13 @@ __global__ void __launch_bounds__(kTile* kTile)
   if (kFault == Fault::kBarrierInBranch) {
     if (tx < 8) __syncthreads();  // at kBarrierInBranch
   }
+  if (kFault == Fault::kTwoBarriers) {
+    if (ty < 8) {
+      __syncthreads();
+    } else {
+      __syncthreads();  // at kTwoBarriers
+    }
+  }
   if (kFault == Fault::kIndexBeyondArray) {
     shared.a[ty + tx][0] = sum;  // at kIndexBeyondArray
   }
@@ -127,8 +134,9 @@ __global__ void __launch_bounds__(64) WarpReversalKernel(int* x) {
   const int block = kFault == Fault::kOtherBlock ? 0 : static_cast<int>(blockIdx.x);
   int* numbers = x + block * 64;
   shared.numbers[thread] = numbers[thread];  // at kOtherBlock
-  if (kFault != Fault::kNoWarpSync) __syncwarp();
-  numbers[thread] = shared.numbers[thread ^ 31];  // at kNoWarpSync
+  if (kFault == Fault::kMissingLane && cuda::Lane() == 0) __syncthreads();
+  if (kFault != Fault::kNoWarpSync) __syncwarp();  // at kMissingLane
+  numbers[thread] = shared.numbers[thread ^ 31];   // at kNoWarpSync
 }
 
 inline constexpr int kTensorTile = 64;

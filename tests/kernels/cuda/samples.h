@@ -13,6 +13,7 @@ enum class Fault {
   kNoTailGuard,
   kIndexBeyondArray,
   kBarrierInBranch,
+  kTwoBarriers,
   kTooLittleShared,
   kLaneLeaves,  // RowProduct
   kMisaligned,
@@ -24,6 +25,7 @@ enum class Fault {
   kUnwrittenInput,
   kNoWarpSync,  // WarpReversal
   kOtherBlock,
+  kMissingLane,
   kWaitForFewer,  // TensorProduct
   kHalvesSwapped,
 };
