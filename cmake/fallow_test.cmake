@@ -1,11 +1,10 @@
-# fallow_test(<folder> SOURCES x_test.cc ... LINK fallow_x ... [SPEC pattern] [PREFIX text])
+# fallow_test(<folder> SOURCES x_test.cc ... LINK fallow_x ...)
 #
-# Makes the Catch2 program fallow_<folder>_tests and registers each of its test cases (those that
-# match the pattern; by their names after the prefix), with the folder's name as a label: `ctest
-# --preset dev -L swarm`. Tests find the repository's files below
+# Makes the Catch2 program fallow_<folder>_tests and registers each of its test cases, with the
+# folder's name as a label: `ctest --preset dev -L swarm`. Tests find the repository's files below
 # FALLOW_SOURCE_DIR, and shared test code as "tests/<folder>/x.h".
 function(fallow_test folder)
-  cmake_parse_arguments(arg "" "SPEC;PREFIX" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
     message(FATAL_ERROR "fallow_test(${folder}): want SOURCES, got '${arg_UNPARSED_ARGUMENTS}'")
   endif()
@@ -14,8 +13,6 @@ function(fallow_test folder)
   fallow_test_options(${target})
   target_link_libraries(${target} PRIVATE ${arg_LINK} Catch2::Catch2WithMain)
   catch_discover_tests(${target}
-    TEST_SPEC ${arg_SPEC}
-    TEST_PREFIX "${arg_PREFIX}"
     DISCOVERY_MODE PRE_TEST  # not while building: sanitizers need their environment to run
     PROPERTIES LABELS ${folder} TIMEOUT 300)
 endfunction()
