@@ -205,7 +205,7 @@ void Hop::Remove(HostedSession& session, const absl::Status& status) {
     if (session.link) scheduler_.SendReceipt(session);
     options_.gate->Ended(session.id());
   }
-  KeepBeginnings(session);
+  if (status.ok()) KeepBeginnings(session);
   if (session.link) {
     session.link->Finish(status);
     desk_.Release(std::exchange(session.link, nullptr));

@@ -110,7 +110,7 @@ class HopSession {
     std::int64_t kept = 0;  // positions computed before this epoch
     bool started = false;
     Beginnings beginnings;  // of what it holds and will have computed
-    Beginnings offered;     // likewise, from the next Start on
+    Beginnings offered;     // likewise, by the Open before the next Start; else none
   };
 
   HopSession(const ServedModel& model, const HopLimits& limits, OpenRequest request);

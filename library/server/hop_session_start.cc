@@ -38,6 +38,7 @@ absl::Status HopSession::Start(const v1::Start& start) {
   }
   for (const v1::SequenceStart& named : start.sequences()) StartSequence(named);
   for (int i = 0; i < sequences(); ++i) {
+    sequences_[i].offered = {};  // of a sequence that is not named, later Starts may bring others
     sequences_[i].kept = kv_len(i);
     if (!request_.samples()) continue;
     const bool generates = ring_end_ && ring_end_->Generates(i);
@@ -120,9 +121,7 @@ void HopSession::StartSequence(const v1::SequenceStart& named) {
   sequence.started = true;
   sequence.beginnings.Truncate(named.keep());
   // What is kept agrees with what was offered, and what comes is the rest of it.
-  if (const Beginnings offered = std::exchange(sequence.offered, {}); offered.positions() > 0) {
-    sequence.beginnings = offered;
-  }
+  if (sequence.offered.positions() > 0) sequence.beginnings = std::move(sequence.offered);
 }
 
 }  // namespace fallow

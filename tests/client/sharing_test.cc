@@ -127,6 +127,24 @@ TEST_CASE("a conversation that went back shares only what it still holds", "[cli
   CHECK(server->stats().rows - before == kUnsharedRows - 16);
 }
 
+TEST_CASE("a conversation that was forked and went back shares only what it still holds",
+          "[client][sharing]") {
+  const auto server = Serve({0, 6});
+  const auto model = Connect({server->address()});
+  const auto session = model->OpenSession().value();
+  const auto take = [](TokenId) { return true; };
+  REQUIRE(session->Generate(Prompt(0), kGreedy, take).ok());
+  const auto fork = session->Fork().value();
+  REQUIRE(fork->Generate(std::vector<TokenId>(3, 50), kGreedy, take).ok());
+  REQUIRE(session->Rewind(20).ok());
+  REQUIRE(session->Generate(std::vector<TokenId>(30, 77), kGreedy, take).ok());
+  REQUIRE(fork->Rewind(1).ok());
+  REQUIRE(fork->Generate(std::vector<TokenId>(60, 88), kGreedy, take).ok());
+  const std::uint64_t before = server->stats().rows;
+  CHECK(Generated(*model, Prompt(1)) == Expected(Prompt(1)));
+  CHECK(server->stats().rows - before == kUnsharedRows - 16);
+}
+
 TEST_CASE("what is kept gives way to new sessions", "[client][sharing]") {
   const auto server = Serve({0, 6}, 256 << 10);
   const int room = static_cast<int>(server->stats().kv_tokens_capacity);
