@@ -77,14 +77,13 @@ class GrpcTag final : public GrpcEvent {
   // The tag of an operation that begins now.
   void* Begin(std::shared_ptr<Call> call) {
     call_ = std::move(call);
-    begun_.store(true, std::memory_order_release);
+    waiter().OnBegin();
     return static_cast<GrpcEvent*>(this);
   }
   // For operations that gRPC forgets.
   void Forget() { call_ = nullptr; }
 
   void Done(bool ok) override {
-    begun_.exchange(false, std::memory_order_acquire);
     const std::shared_ptr<Call> call = std::exchange(call_, nullptr);
     (call.get()->*method_)(ok);
   }
@@ -92,8 +91,6 @@ class GrpcTag final : public GrpcEvent {
  private:
   const Method method_;
   std::shared_ptr<Call> call_;
-  std::atomic<bool> begun_ =
-      false;  // orders Begin before Done where gRPC's queue cannot be seen to
 };
 
 }  // namespace fallow

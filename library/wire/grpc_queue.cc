@@ -58,6 +58,7 @@ std::optional<GrpcQueue::Ready> GrpcQueue::Waiter::Next(absl::Time until) {
     void* tag = nullptr;
     bool ok = false;
     const auto status = queue_.queue_->AsyncNext(&tag, &ok, DeadlineAt(until));
+    queue_.begun_.load(std::memory_order_acquire);
     absl::MutexLock lock(&queue_.mutex_);
     queue_.EndTurn(*this);
     if (status != grpc::CompletionQueue::GOT_EVENT) {
