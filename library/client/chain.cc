@@ -8,7 +8,6 @@
 namespace fallow {
 namespace {
 
-constexpr std::int64_t kAckEvery = 8;
 constexpr absl::Duration kOpenTimeout = absl::Seconds(1);
 
 std::int64_t CommonPrefix(const std::vector<TokenId>& a, const std::vector<TokenId>& b) {
@@ -324,10 +323,8 @@ void Chain::Append(std::uint32_t number, TokenId id) {
 }
 
 void Chain::Acknowledge(std::uint32_t number, std::int64_t known) {
-  Sequence& acknowledged = sequences_[number];
-  if (known - acknowledged.acknowledged < kAckEvery) return;
   if (!Expecting()) expecting_since_ = loop_.Now();
-  acknowledged.acknowledged = known;
+  sequences_[number].acknowledged = known;
   if (state_ != State::kRunning && state_ != State::kAsking) return;
   v1::ControlUp message;
   v1::Ack& ack = *message.mutable_ack();

@@ -62,6 +62,7 @@ class ChainOwner {
 class Chain : private HopListener {
  public:
   static constexpr std::int64_t kRunAhead = 32;  // tokens that a ring may be past the last Ack
+  static constexpr std::int64_t kAckEvery = 8;   // tokens, so that it need not wait
 
   struct Options {
     EndMode end_mode = EndMode::kRing;
@@ -91,7 +92,7 @@ class Chain : private HopListener {
   // Private ends: the owner drew a token.
   void Append(std::uint32_t sequence, TokenId id);
 
-  // The owner has taken `known` tokens of a sequence: lets a ring run on. Not all are passed on.
+  // The owner has taken `known` tokens of a sequence: lets a ring run on. Due every kAckEvery.
   void Acknowledge(std::uint32_t sequence, std::int64_t known);
 
   // Nothing more is wanted of a sequence.

@@ -22,6 +22,7 @@ struct Conversation::Progress {
     std::vector<TokenId> ids;
     std::int64_t prompt = 0;
     std::int64_t limit = 0;
+    std::int64_t acknowledged = 0;
     bool done = true;
   };
   const ConversationTurn& turn;
@@ -87,8 +88,11 @@ absl::StatusOr<Generation> Conversation::Run(
     one.wanted = known - 1;
     if (i < turn.fork_of.size()) one.fork_of = turn.fork_of[i];
     kv_tokens = std::max(kv_tokens, one.limit);
-    progress.sequences[i] = {
-        .ids = turn.ids[i], .prompt = one.prompt, .limit = one.limit, .done = one.limit <= known};
+    progress.sequences[i] = {.ids = turn.ids[i],
+                             .prompt = one.prompt,
+                             .limit = one.limit,
+                             .acknowledged = known,
+                             .done = one.limit <= known};
   }
   if (progress.done()) return std::move(progress.generation);
   Begin(std::move(chain_turn), kv_tokens);
@@ -146,7 +150,8 @@ bool Conversation::Take(Progress& progress, int number, TokenId token,
   const auto which = static_cast<std::uint32_t>(number);
   if (sequence.done) {
     OnLoop([which](Chain& chain) { chain.Finish(which); });
-  } else if (end_mode_ == EndMode::kRing) {
+  } else if (end_mode_ == EndMode::kRing && known - sequence.acknowledged >= Chain::kAckEvery) {
+    sequence.acknowledged = known;
     OnLoop([which, known](Chain& chain) { chain.Acknowledge(which, known); });
   }
   return !sequence.done;

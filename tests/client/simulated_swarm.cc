@@ -207,8 +207,9 @@ class SimulatedSwarm::Client : public ChainOwner {
   }
 
   void OnToken(std::uint32_t sequence, std::int64_t position, TokenId id) override {
-    outcome_.tokens[sequence].push_back(id);
-    chain_->Acknowledge(sequence, position + 1);
+    std::vector<TokenId>& tokens = outcome_.tokens[sequence];
+    tokens.push_back(id);
+    if (tokens.size() % Chain::kAckEvery == 0) chain_->Acknowledge(sequence, position + 1);
   }
 
   void OnRows(std::uint32_t sequence, std::int64_t, std::int64_t count,
