@@ -1,5 +1,7 @@
 #include "wire/grpc_call.h"
 
+#include <type_traits>
+
 namespace fallow {
 namespace {
 
@@ -11,6 +13,9 @@ constexpr absl::Duration kLinger = absl::Seconds(5);
 // until what the message has set off is done; behind larger ones, a prompt's, there are more at
 // once.
 constexpr std::size_t kSmallMessage = 16 << 10;
+
+template <class Out>
+constexpr bool kTellsDrained = std::is_same_v<Out, v1::Frame>;
 
 }  // namespace
 
@@ -227,6 +232,21 @@ void GrpcCall<Out, In>::WriteNext() {
 }
 
 template <class Out, class In>
+bool GrpcCall<Out, In>::SettleWritten(bool ok) {
+  if constexpr (kTellsDrained<Out>) {
+    return false;
+  }
+  absl::MutexLock lock(&mutex_);
+  if (!ok || dropping_ || !outbox_.empty() || finish_.has_value() || operations_ == 1) {
+    return false;
+  }
+  write_under_way_ = false;
+  queued_bytes_ -= sending_.ByteSizeLong();
+  --operations_;
+  return true;
+}
+
+template <class Out, class In>
 void GrpcCall<Out, In>::OnWritten(bool ok) {
   bool drained = false;
   {
@@ -239,7 +259,7 @@ void GrpcCall<Out, In>::OnWritten(bool ok) {
       queued_bytes_ = 0;
     } else if (!finish_issued_) {
       queued_bytes_ -= sending_.ByteSizeLong();
-      drained = outbox_.empty();
+      drained = kTellsDrained<Out> && outbox_.empty();
     }
   }
   WriteNext();

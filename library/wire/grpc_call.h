@@ -67,6 +67,8 @@ class GrpcCall : public GrpcOperation, public std::enable_shared_from_this<GrpcC
   void Deliver(In message);
   void TellClosed();
   void WriteNext();
+  // On any thread: whether a write that ended has nothing to set off.
+  bool SettleWritten(bool ok);
   void OnWritten(bool ok);
 
   GrpcLoop& loop_;
@@ -95,7 +97,7 @@ class GrpcCall : public GrpcOperation, public std::enable_shared_from_this<GrpcC
   std::optional<absl::Status> finish_ ABSL_GUARDED_BY(mutex_);
   bool finish_issued_ ABSL_GUARDED_BY(mutex_) = false;
   Out sending_;  // belongs to the write under way
-  GrpcTag<GrpcCall> write_tag_{loop_, &GrpcCall::OnWritten};
+  GrpcTag<GrpcCall> write_tag_{loop_, &GrpcCall::OnWritten, &GrpcCall::SettleWritten};
 };
 
 // The stream of a call.

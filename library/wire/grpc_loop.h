@@ -72,7 +72,9 @@ template <class Call>
 class GrpcTag final : public GrpcEvent {
  public:
   using Method = void (Call::*)(bool ok);
-  GrpcTag(GrpcLoop& loop, Method method) : GrpcEvent(loop.waiter()), method_(method) {}
+  using Settler = bool (Call::*)(bool ok);
+  GrpcTag(GrpcLoop& loop, Method method, Settler settler = nullptr)
+      : GrpcEvent(loop.waiter()), method_(method), settler_(settler) {}
 
   // The tag of an operation that begins now.
   void* Begin(std::shared_ptr<Call> call) {
@@ -83,6 +85,18 @@ class GrpcTag final : public GrpcEvent {
   // For operations that gRPC forgets.
   void Forget() { call_ = nullptr; }
 
+  bool Settle(bool ok) override {
+    if (settler_ == nullptr) {
+      return false;
+    }
+    std::shared_ptr<Call> call = std::exchange(call_, nullptr);  // the tag may be begun again
+    if ((call.get()->*settler_)(ok)) {
+      return true;
+    }
+    call_ = std::move(call);
+    return false;
+  }
+
   void Done(bool ok) override {
     const std::shared_ptr<Call> call = std::exchange(call_, nullptr);
     (call.get()->*method_)(ok);
@@ -90,6 +104,7 @@ class GrpcTag final : public GrpcEvent {
 
  private:
   const Method method_;
+  const Settler settler_;
   std::shared_ptr<Call> call_;
 };
 

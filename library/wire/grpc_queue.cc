@@ -72,7 +72,9 @@ std::optional<GrpcQueue::Ready> GrpcQueue::Waiter::Next(absl::Time until) {
     if (&ready.event->waiter() == this) {
       return ready;
     }
-    queue_.HandOver(ready);
+    if (!ready.event->Settle(ok)) {
+      queue_.HandOver(ready);
+    }
   }
 }
 

@@ -103,6 +103,8 @@ class GrpcEvent {
  public:
   explicit GrpcEvent(GrpcQueue::Waiter& waiter) : waiter_(waiter) {}
   virtual ~GrpcEvent() = default;
+  // On the thread that polls, whichever that is: true if the waiter need not hear of it.
+  virtual bool Settle(bool ok) = 0;
   // On the waiter's thread.
   virtual void Done(bool ok) = 0;
 

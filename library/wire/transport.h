@@ -32,7 +32,7 @@ class Stream {
     // Unavailable: dead or unreachable. PermissionDenied: the peer is not who it should be. A
     // server may still write and finish after the client finished.
     virtual void OnClosed(absl::Status status) = 0;
-    // All that was written has been handed to the system.
+    // All that was written has been handed to the system. Data streams only.
     virtual void OnDrained() {}
   };
 

@@ -63,6 +63,34 @@ TEST_CASE("gRPC: control streams and Info know who asks", "[wire][grpc]") {
   CHECK(Eventually([&] { return accepted.recorder->closed_with(StatusCode::kUnavailable); }));
 }
 
+TEST_CASE("gRPC: control messages that another loop's thread saw sent, then the end",
+          "[wire][grpc]") {
+  GrpcNode node;
+  GrpcCaller caller;
+  ControlClientRecorder recorder;
+  std::unique_ptr<ControlClient> stream = caller.OpenControl(node.address, recorder);
+  REQUIRE(Eventually([&] { return node.acceptor.controls() == 1; }));
+  auto& accepted = node.acceptor.control(0);
+  v1::ControlDown down;
+  for (int i = 1; i <= 100; ++i) {
+    down.mutable_beat()->set_nonce(i);
+    accepted.stream->Write(down);
+    if (i % 3 == 0) {
+      REQUIRE(Eventually([&] { return accepted.stream->queued_bytes() == 0; }));
+    }
+  }
+  OnLoop(*node.control, [&] {
+    accepted.stream->Finish(absl::ResourceExhaustedError("no room"));
+    accepted.stream = nullptr;
+  });
+  REQUIRE(Eventually([&] { return recorder.closed().has_value(); }));
+  CHECK(recorder.closed_with(StatusCode::kResourceExhausted));
+  const std::vector<v1::ControlDown> messages = recorder.messages();
+  REQUIRE(messages.size() == 100);
+  CHECK(messages[99].beat().nonce() == 100);
+  OnLoop(*caller.loop, [&] { stream = nullptr; });
+}
+
 TEST_CASE("gRPC: what was written before Finish arrives, then the end", "[wire][grpc]") {
   GrpcNode node;
   node.acceptor.on_data = nullptr;
