@@ -20,7 +20,7 @@ from processes import (cpu_seconds, num_blocks, serving, socket_trip_cpu_seconds
                        wake_ups)
 from report import Report
 
-ROUNDS = 9
+ROUNDS = 15
 TOKENS = 64
 PROMPT = list(range(1000, 1016))
 
