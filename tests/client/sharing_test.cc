@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
-#include <thread>
 #include <vector>
 
 #include "catch2/catch_test_macros.hpp"
 #include "fallow/block_server.h"
 #include "fallow/distributed_model.h"
+#include "tests/client/idle_server.h"
 #include "tests/model/golden_files.h"
 
 namespace fallow {
@@ -73,7 +73,9 @@ TEST_CASE("eight sessions compute the beginning of their prompts once", "[client
       continue;
     }
     open.push_back(model->OpenSession().value());
-    const auto generation = open.back()->Generate(Prompt(i), kGreedy, [](TokenId) { return true; });
+    GenerateOptions options = kGreedy;
+    options.end_mode = end_mode;
+    const auto generation = open.back()->Generate(Prompt(i), options, [](TokenId) { return true; });
     REQUIRE(generation.ok());
     CHECK(generation->tokens[0] == Expected(Prompt(i)));
   }
@@ -155,7 +157,7 @@ TEST_CASE("what is kept gives way to new sessions", "[client][sharing]") {
     std::vector<TokenId> prompt = Prompt(i);
     std::rotate(prompt.begin(), prompt.begin() + i, prompt.end());
     CHECK(Generated(*model, prompt).size() == kNewTokens);
-    while (server->stats().sessions > 0) std::this_thread::yield();
+    REQUIRE(BecomesIdle(*server));
   }
   const GenerateOptions all = {.max_new_tokens = room - kHead - kTail, .ignore_end_tokens = true};
   const auto whole = model->Generate(Prompt(0), all, [](TokenId) { return true; });

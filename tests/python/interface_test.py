@@ -157,20 +157,14 @@ def test_all_that_is_public_has_a_docstring():
                     method.startswith("convert_")), f"{name}.{method}"
 
 
-def test_importing_is_quick_and_brings_nothing_heavy():
+def test_importing_brings_nothing_heavy():
     code = """
-import sys, time
-began = time.perf_counter()
+import sys
 import fallow
-print(time.perf_counter() - began)
 heavy = "numpy torch tokenizers jinja2 huggingface_hub typer rich".split()
 print([name for name in heavy if name in sys.modules])
 """
-    runs = [run_python(code).stdout.split("\n") for _ in range(3)]
-    assert all(heavy == "[]" for _, heavy, _ in runs)
-    seconds = min(float(time) for time, _, _ in runs)
-    print(f"import fallow: {seconds:.3f} s")
-    assert seconds <= 0.3
+    assert run_python(code).stdout == "[]\n"
 
 
 def test_generating_with_lists_needs_neither_numpy_nor_torch():

