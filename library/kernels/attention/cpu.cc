@@ -91,11 +91,13 @@ void AttendQueries(const HeadPages& pages, const ItemQueries& queries, std::int6
 
 HeadPages PagesOf(const AttentionArgs& args, const AttentionItem& item) {
   const KvLayout& layout = args.kv.layout;
-  const std::int64_t last = item.run->position + item.rows.end - 1;
+  const std::int64_t position = item.run->position;
+  const Range first = VisiblePositions(position + item.rows.begin, args.window);
+  const Range last = VisiblePositions(position + item.rows.end - 1, args.window);
   return {.first = args.kv.head_page(0, item.kv_head),
           .page_bytes = layout.page_bytes(),
           .ids = item.run->pages,
-          .count = last / kPagePositions + 1,
+          .seen = {first.begin / kPagePositions, (last.end - 1) / kPagePositions + 1},
           .key_bytes = layout.key_bytes(),
           .next_block = args.kv.block + 1 < layout.blocks ? layout.block_bytes() : 0,
           .head_dim = layout.head_dim,

@@ -30,7 +30,7 @@ struct HeadPages {
   const std::uint8_t* first;  // of page 0
   std::int64_t page_bytes;
   const std::int32_t* ids;
-  std::int64_t count;  // that may be read
+  Range seen;  // numbers of pages that may be read
   std::int64_t key_bytes;
   std::int64_t next_block;  // bytes to the same in the next block; 0 in the last
   int head_dim;
@@ -46,8 +46,8 @@ struct HeadPages {
   // block begins with. Nothing else would ask for them before they are needed.
   FALLOW_INLINE const std::uint8_t* KeysAhead(std::int64_t page) const {
     const std::int64_t later = page + kPagesAhead;
-    if (later < count) return keys(later);
-    const std::int64_t beginning = later - count;
+    if (later < seen.end) return keys(later);
+    const std::int64_t beginning = seen.begin + later - seen.end;
     return keys(beginning < page ? beginning : page) + next_block;
   }
   FALLOW_INLINE const std::uint8_t* ValuesAhead(std::int64_t page) const {
