@@ -103,6 +103,7 @@ absl::StatusOr<KernelLimits> MeasureKernelLimits(WorkerPool& pool, std::string_v
                                                  std::int64_t bytes) {
   constexpr int kReads = 15;
   constexpr std::int64_t kCachedBytes = 256 << 10;  // a thread
+  constexpr std::int64_t kMostBytes = 1 << 30;      // no cache holds so many
   const auto best_rate = [&](std::int64_t size) -> absl::StatusOr<double> {
     FALLOW_ASSIGN_OR_RETURN(const auto limit, ReadLimit::Create(pool, size));
     double best = limit->Measure();
@@ -110,7 +111,7 @@ absl::StatusOr<KernelLimits> MeasureKernelLimits(WorkerPool& pool, std::string_v
     return static_cast<double>(size) / best;
   };
   KernelLimits limits;
-  FALLOW_ASSIGN_OR_RETURN(limits.memory_bytes, best_rate(bytes));
+  FALLOW_ASSIGN_OR_RETURN(limits.memory_bytes, best_rate(std::min(bytes, kMostBytes)));
   FALLOW_ASSIGN_OR_RETURN(limits.cache_bytes, best_rate(kCachedBytes * pool.size()));
   for (int i = 0; i < kNumWeightTypes; ++i) {
     limits.multiply_adds[i] = MeasureMultiplyAdds(pool, isa, static_cast<WeightType>(i));

@@ -35,8 +35,8 @@ struct KernelLimits {
   std::array<double, kNumWeightTypes> multiply_adds = {};
 };
 
-// `isa` as KernelTable's name; `bytes` as many as the weights have, which it needs room for:
-// ResourceExhausted.
+// `isa` as KernelTable's name; `bytes` as many as the weights have, of which it needs room for 1
+// GiB at most: ResourceExhausted.
 absl::StatusOr<KernelLimits> MeasureKernelLimits(WorkerPool& pool, std::string_view isa,
                                                  std::int64_t bytes);
 

@@ -37,10 +37,6 @@ class Walk {
   }
 
   absl::Status Open(std::int64_t tokens) {
-    if (tokens > model_.spec.max_positions) {
-      return absl::InvalidArgumentError(absl::StrCat("profile: ", tokens, " tokens, the model has ",
-                                                     model_.spec.max_positions, " positions"));
-    }
     FALLOW_ASSIGN_OR_RETURN(sequence_, model_.cache->Open(tokens));
     open_ = true;
     return absl::OkStatus();
@@ -143,6 +139,12 @@ absl::StatusOr<Profile> ProfileModel(const ProfileOptions& options) {
   FALLOW_ASSIGN_OR_RETURN(const auto host, ModelHost::Load(server, &clock));
   const ServedModel& model = host->served();
 
+  const std::int64_t tokens = std::int64_t{options.prompt_tokens} + options.new_tokens;
+  if (tokens > model.spec.max_positions) {
+    return absl::InvalidArgumentError(absl::StrCat("profile: ", tokens, " tokens, the model has ",
+                                                   model.spec.max_positions, " positions"));
+  }
+
   WorkerPool& pool = host->pool();
   FALLOW_ASSIGN_OR_RETURN(const KernelLimits limits,
                           MeasureKernelLimits(pool, host->isa(), host->weight_bytes()));
@@ -155,12 +157,13 @@ absl::StatusOr<Profile> ProfileModel(const ProfileOptions& options) {
                   .decode = {}};
   for (const bool warm : {false, true}) {  // the first touches memory for the first time
     Walk walk(model, clock);
-    FALLOW_RETURN_IF_ERROR(walk.Open(std::int64_t{options.prompt_tokens} + options.new_tokens));
+    FALLOW_RETURN_IF_ERROR(walk.Open(tokens));
+    const int new_tokens = warm ? options.new_tokens : 1;
     const auto prefill = [&] { return walk.Prefill(options.prompt_tokens); };
-    const auto decode = [&] { return walk.Decode(warm ? options.new_tokens : 1); };
+    const auto decode = [&] { return walk.Decode(new_tokens); };
     FALLOW_ASSIGN_OR_RETURN(profile.prefill,
                             Measure(clock, limits, options.prompt_tokens, prefill));
-    FALLOW_ASSIGN_OR_RETURN(profile.decode, Measure(clock, limits, options.new_tokens, decode));
+    FALLOW_ASSIGN_OR_RETURN(profile.decode, Measure(clock, limits, new_tokens, decode));
   }
   return profile;
 }

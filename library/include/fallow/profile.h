@@ -41,8 +41,8 @@ struct Profile {
   std::string device;  // "cpu avx512"
   std::string numeric_class;
   int threads = 0;
-  // Measured before, on the same threads: reading as many bytes as the weights have, and bytes that
-  // stay in a core's own cache; a second.
+  // Measured before, on the same threads: reading as many bytes as the weights have (or 1 GiB), and
+  // bytes that stay in a core's own cache; a second.
   double memory_bytes_per_second = 0;
   double cache_bytes_per_second = 0;
   PhaseProfile prefill;
