@@ -10,6 +10,7 @@ import argparse
 import datetime
 import json
 import shlex
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,7 +137,7 @@ class Comparison:
             try:
                 cpp_loop.measure_loop(self.figures, {1: one, 2: two}, program, self.options.model,
                                       self.plan.rounds)
-            except OSError as error:
+            except (OSError, subprocess.SubprocessError) as error:
                 self.absent.append((cpp_loop.LOOP, str(error)))
 
 

@@ -23,7 +23,8 @@ class Contestants:
             return self._setup.start(entry, self.threads, **options)
         except process.Failed as failure:
             self._note(entry, "loading", failure)
-            self.entries.remove(entry)
+            if entry in self.entries:
+                self.entries.remove(entry)
             return None
 
     def call(self, entry, purpose, name, **arguments):

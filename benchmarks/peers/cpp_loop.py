@@ -27,6 +27,8 @@ def measure_loop(figures, contestants, program, model, rounds):
     for round in range(rounds):
         in_cpp = run_model_bench(program, model)
         for threads, of_threads in contestants.items():
+            if not of_threads.entries:
+                continue
             (entry,) = of_threads.entries
             for _ in range(2):  # the first one wakes it
                 seconds = of_threads.call(entry, "generate()", "steps",

@@ -25,7 +25,8 @@ def decode_rate(call, plan, size, round):
 
 def prefill_rate(call, plan, size, round):
     del plan
-    call("prefill", prompt=prompt(WAKING_PROMPT, f"waking {round}"))
+    if call("prefill", prompt=prompt(WAKING_PROMPT, f"waking {round}")) is None:
+        return None
     seconds = call("prefill", prompt=prompt(size, round))
     return seconds and size / seconds
 

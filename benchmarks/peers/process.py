@@ -1,5 +1,6 @@
 """A worker.py process, stopped whenever it is not asked anything: none of its threads may spin."""
 
+import contextlib
 import json
 import os
 import select
@@ -44,7 +45,8 @@ class Engine:
     def close(self):
         self._send_signal(signal.SIGKILL)
         self._process.wait()
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a call may be left that it never read
+            self._process.stdin.close()
         self._process.stdout.close()
 
     def __enter__(self):
