@@ -47,6 +47,8 @@ def rate(times):
 def rate_together(all_times):
     """Tokens a second of all clients while all were at work."""
     begin, end = max(times[0] for times in all_times), min(times[-1] for times in all_times)
+    if begin >= end:
+        raise RuntimeError("the clients were not at work at the same time")
     return sum(begin < moment <= end for times in all_times for moment in times) / (end - begin)
 
 
@@ -116,7 +118,10 @@ def bear_prompt(report, path, clients):
             times = decoder.result()
             steps = [(step, begin < moment < end) for step, moment in zip(gaps(times), times)]
             alone.append(statistics.median(step for step, during in steps if not during))
-            beside.append(max((step for step, during in steps if during), default=0))
+            during_prompt = [step for step, during in steps if during]
+            if not during_prompt:
+                raise RuntimeError("the decoder did not run while the prompt was computed")
+            beside.append(max(during_prompt))
     report.add(f"longest step beside a prompt of {LONG_PROMPT}", 1e3 * statistics.median(beside),
                "ms", 1e3 * (WAIT + statistics.median(alone)), "a step and the wait")
 
@@ -126,6 +131,8 @@ def main(path, *options):
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(max_workers=2, mp_context=spawn) as executor:
         clients = Clients(path, executor)
+        with serving(path, [(0, num_blocks(path))]) as [server]:  # both workers begin
+            concurrent.futures.wait([clients.start(server) for _ in range(2)])
         for measure in (share_cores, bear_hog, bear_prompt):
             measure(report, path, clients)
 
