@@ -16,7 +16,7 @@
 //
 // The tables of cases in tests/kernels run on it by way of a back end: one whose Allocate adds the
 // buffer to memory(), and which launches as cudaLaunchKernel does, with the kernel's name in place
-// of its address and the same void** arguments: LaunchWith(). CMake's ptx_of() makes the PTX.
+// of its address and the same void** arguments: LaunchWith(). CMake's fallow_ptx() makes the PTX.
 //
 // program.h is what parser.h reads; semantics.h and the files that it names say what each
 // instruction means; warp.h and block.h decide which lanes run it when; memory.h checks addresses.
