@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/ptx/interpreter.h"
+#include "tests/ptx/symbols.h"
 
 namespace fallow::ptx {
 namespace {
@@ -136,6 +137,18 @@ TEST_CASE("a launch must fit the kernel", "[ptx]") {
   CHECK(module.Launch("K", {}, narrow).code() == code);
   CHECK(module.Launch("K", {.block = {1025}}, x).code() == code);
   CHECK(module.Launch("K", {.grid = {0}}, x).code() == code);
+}
+
+template <int kNumber>
+void Numbered(float) {}
+
+TEST_CASE("functions of this program have names", "[ptx]") {
+  const absl::StatusOr<std::string> name =
+      NameOfFunction(reinterpret_cast<const void*>(&Numbered<7>));
+  REQUIRE(name.ok());
+  CHECK(name->find("Numbered<7>(float)") != std::string::npos);
+  const int no_function = 0;
+  CHECK(NameOfFunction(&no_function).status().code() == absl::StatusCode::kNotFound);
 }
 
 TEST_CASE("counts say what ran, how often, and what never did", "[ptx]") {

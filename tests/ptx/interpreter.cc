@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "tests/ptx/block.h"
 #include "tests/ptx/parser.h"
+#include "tests/ptx/symbols.h"
 
 namespace fallow::ptx {
 namespace {
@@ -122,6 +123,12 @@ absl::Status Module::LaunchWith(std::string_view name, const LaunchOptions& opti
     std::memcpy(parameters.data() + parameter.offset, arguments[i], parameter.bytes);
   }
   return Run(*kernel, options, std::move(parameters));
+}
+
+absl::Status Module::LaunchFunction(const void* function, const LaunchOptions& options,
+                                    const void* const* arguments) {
+  FALLOW_ASSIGN_OR_RETURN(const std::string name, NameOfFunction(function));
+  return LaunchWith(name, options, arguments);
 }
 
 absl::Status Module::Run(Kernel& kernel, const LaunchOptions& options,

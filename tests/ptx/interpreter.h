@@ -14,9 +14,11 @@
 // that do not take part, threads that wait for each other. Not seen: races (see Launch's options
 // for a part of them), what ptxas makes of the PTX, and anything about time.
 //
-// The tables of cases in tests/kernels run on it by way of a back end: one whose Allocate adds the
-// buffer to memory(), and which launches as cudaLaunchKernel does, with the kernel's name in place
-// of its address and the same void** arguments: LaunchWith(). CMake's fallow_ptx() makes the PTX.
+// The tables of cases in tests/kernels run on it where kernels are launched as on a device: a host
+// program that includes a kernel.cuh has its kernels as functions, and a Launch(kernel, shape,
+// arguments...) that calls LaunchFunction(kernel, options, pointers to the arguments) runs nvcc's
+// PTX of the same name instead. Buffers are added to memory() where they are allocated, or all of
+// the host is trusted. CMake's fallow_ptx() makes the PTX.
 //
 // program.h is what parser.h reads; semantics.h and the files that it names say what each
 // instruction means; warp.h and block.h decide which lanes run it when; memory.h checks addresses.
@@ -82,6 +84,11 @@ class Module {
   // The same with pointers to the arguments, whose sizes the kernel knows: cudaLaunchKernel's.
   absl::Status LaunchWith(std::string_view kernel, const LaunchOptions& options,
                           const void* const* arguments);
+
+  // The same of the kernel that is called like a function of this program: what the host's compiler
+  // made of the kernel's source, for the emulator.
+  absl::Status LaunchFunction(const void* function, const LaunchOptions& options,
+                              const void* const* arguments);
 
   // Of all launches so far, by mnemonic.
   std::vector<OpcodeCount> Counts() const;

@@ -19,6 +19,9 @@ class GlobalMemory {
  public:
   void AddReadOnly(const void* begin, std::int64_t bytes) { Add(begin, {bytes, false}); }
   void Add(void* begin, std::int64_t bytes) { Add(begin, {bytes, true}); }
+  // From now on any address of the host is good, where nobody knows the buffers. A program under
+  // AddressSanitizer still notices bad ones: it is its own code that reads and writes.
+  void TrustHost() { trusts_host_ = true; }
   void Remove(const void* begin) { buffers_.erase(reinterpret_cast<std::uint64_t>(begin)); }
 
   // Why [address, address + bytes) may not be accessed so; empty if it may.
@@ -34,6 +37,7 @@ class GlobalMemory {
   }
 
   std::map<std::uint64_t, Buffer> buffers_;
+  bool trusts_host_ = false;
 };
 
 // A place that was checked, or the reason why there is none.

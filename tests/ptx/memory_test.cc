@@ -30,6 +30,22 @@ TEST_CASE("vectors of every width, with ragged ends", "[ptx]") {
   }
 }
 
+// What a host compiler makes of the kernels of that name: here only their names count.
+extern "C" void Vectors(Shape) {}
+
+TEST_CASE("a kernel is found by the host's function of its name", "[ptx]") {
+  Module module = LoadKernels("memory", 80);
+  alignas(16) float from[4] = {1, 2, 3, 4}, to[4] = {};
+  const Shape shape{from, to, 4, 1};
+  const void* const arguments[] = {&shape};
+  const auto* function = reinterpret_cast<const void*>(&Vectors);
+  CHECK(module.LaunchFunction(function, {.block = {1}}, arguments).code() ==
+        absl::StatusCode::kInternal);
+  module.memory().TrustHost();
+  REQUIRE(module.LaunchFunction(function, {.block = {1}}, arguments) == absl::OkStatus());
+  CHECK(to[3] == 9);
+}
+
 TEST_CASE("the same arguments as a launch on a device takes", "[ptx]") {
   Module module = LoadKernels("memory", 80);
   alignas(16) float from[4] = {1, 2, 3, 4}, to[4] = {};

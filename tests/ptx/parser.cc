@@ -1,25 +1,16 @@
 #include "tests/ptx/parser.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/ptx/kernel_parser.h"
+#include "tests/ptx/symbols.h"
 
 namespace fallow::ptx {
 namespace {
-
-std::string Demangled(const std::string& name) {
-  int status = 0;
-  std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : name;
-}
 
 // What stands outside of kernels.
 class ModuleParser {

@@ -8,6 +8,7 @@ __device__ std::uint32_t SharedAddress(const void* p) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
 }
 
+#if __CUDA_ARCH__ >= 800
 // Of rows of `pitch` bytes: the four 8 x 16-byte matrices of a 16 x 32-byte tile.
 __device__ void LoadTile(std::uint32_t (&r)[4], const std::uint8_t* tile, int pitch) {
   const int lane = threadIdx.x & 31;
@@ -35,6 +36,7 @@ __device__ void ToShared(std::uint8_t* to, const std::uint8_t* from, int bytes) 
   }
   __syncthreads();
 }
+#endif
 
 // The place in C of accumulator i.
 __device__ int PlaceOf(int i) {
