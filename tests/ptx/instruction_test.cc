@@ -64,6 +64,9 @@ TEST_CASE("each instruction gives what the manual says", "[ptx]") {
       {"cvt.sat.u8.s32 %rs1, %r2;\ncvt.u32.u16 %r3, %rs1;", {0}},
       {"cvt.rz.bf16.f32 %rs1, 0f3FFFFFFF;\ncvt.u32.u16 %r3, %rs1;", {0x3fff}},
       {"cvt.rn.bf16x2.f32 %r3, 0f3F800000, 0f40000000;", {0x3f804000}},
+      // A product halfway between two numbers, and a little less.
+      {"fma.rn.bf16 %rs1, 0x3fc0, 0x3f81, 0x8d80;\ncvt.u32.u16 %r3, %rs1;", {0x3fc1}},
+      {"fma.rn.bf16 %rs1, 0x3fc0, 0x3f81, 0;\ncvt.u32.u16 %r3, %rs1;", {0x3fc2}},
       {"min.NaN.f32 %r3, 0f3F800000, 0f7FC00000;", {0x7fffffff}},
       {"max.f32 %r3, 0f80000000, 0f00000000;", {0}},
       {"mul.ftz.f32 %r3, 0f00400000, 0f40000000;", {0}},
