@@ -99,7 +99,7 @@ TEST_CASE("cp.async feeds a double buffer, landing late or early", "[ptx]") {
   for (int architecture : {80, 90, 120}) {
     for (bool late : {true, false}) {
       bool right = false;
-      const LaunchOptions options{.block = {32}, .copies_land_late = late};
+      const LaunchOptions options{.block = {64}, .copies_land_late = late};
       INFO("architecture " << architecture << ", late " << late);
       REQUIRE(RunDoubleBuffer(architecture, 0, options, right) == absl::OkStatus());
       REQUIRE(right);
@@ -109,9 +109,23 @@ TEST_CASE("cp.async feeds a double buffer, landing late or early", "[ptx]") {
 
 TEST_CASE("a copy that nobody waited for cannot be read", "[ptx]") {
   bool right = true;
-  const absl::Status ran = RunDoubleBuffer(80, 1, {.block = {32}}, right);
+  const absl::Status ran = RunDoubleBuffer(80, 1, {.block = {64}}, right);
   CHECK(ran.code() == absl::StatusCode::kInternal);
   CHECK(ran.message().find("still being copied") != std::string::npos);
+}
+
+TEST_CASE("a buffer that is filled while it is read shows when copies land early", "[ptx]") {
+  int wrong[3] = {};
+  for (int fault : {0, 2}) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      bool right = false;
+      const LaunchOptions options{.block = {64}, .seed = seed, .copies_land_late = false};
+      REQUIRE(RunDoubleBuffer(80, fault, options, right) == absl::OkStatus());
+      wrong[fault] += !right;
+    }
+  }
+  CHECK(wrong[0] == 0);
+  CHECK(wrong[2] > 0);
 }
 
 }  // namespace

@@ -51,25 +51,28 @@ __device__ void Copy16(void* to, const void* from, bool valid) {
 }  // namespace
 
 // y[i] = the sum over tiles of 128 numbers of a[tile][(i + tile) % 128], by a double buffer.
-// Numbers beyond n count as zero. One block of 32 threads. kFault plants one of two faults.
+// Numbers beyond n count as zero. One block of 64 threads, of
+// which the first warp copies. kFault plants one of two faults.
 template <int kFault>
 __global__ void DoubleBuffer(const float* a, int n, int tiles, float* y) {
   __shared__ __align__(16) float buffer[2][128];
   const auto fetch = [&](int tile) {
     const int at = tile * 128 + threadIdx.x * 4;
-    if (tile < tiles) Copy16(&buffer[tile & 1][threadIdx.x * 4], a + min(at, n - 4), at < n);
+    if (tile < tiles && threadIdx.x < 32) {
+      Copy16(&buffer[tile & 1][threadIdx.x * 4], a + min(at, n - 4), at < n);
+    }
     asm volatile("cp.async.commit_group;\n" ::: "memory");
   };
-  float sums[4] = {};
+  float sums[2] = {};
   fetch(0);
   for (int tile = 0; tile < tiles; ++tile) {
     fetch(tile + 1);
     if (kFault != 1) asm volatile("cp.async.wait_group 1;\n" ::: "memory");
     __syncthreads();
-    for (int k = 0; k < 4; ++k) sums[k] += buffer[tile & 1][(threadIdx.x * 4 + k + tile) % 128];
+    for (int k = 0; k < 2; ++k) sums[k] += buffer[tile & 1][(threadIdx.x * 2 + k + tile) % 128];
     if (kFault != 2) __syncthreads();
   }
-  for (int k = 0; k < 4; ++k) y[threadIdx.x * 4 + k] = sums[k];
+  for (int k = 0; k < 2; ++k) y[threadIdx.x * 2 + k] = sums[k];
 }
 template __global__ void DoubleBuffer<0>(const float*, int, int, float*);
 template __global__ void DoubleBuffer<1>(const float*, int, int, float*);
