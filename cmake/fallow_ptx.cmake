@@ -20,7 +20,8 @@ function(fallow_ptx target)
       add_custom_command(OUTPUT ${output}
         COMMAND ${FALLOW_NVCC} -ptx -std=c++20 -arch=compute_${architecture}
           -fmad=false -prec-div=true -prec-sqrt=true -ftz=false
-          -I ${PROJECT_SOURCE_DIR}/library -MD -MF ${output}.d -o ${output} ${source}
+          -I ${PROJECT_SOURCE_DIR}/library -I ${PROJECT_SOURCE_DIR}/library/include
+          -I ${PROJECT_SOURCE_DIR} -MD -MF ${output}.d -o ${output} ${source}
         MAIN_DEPENDENCY ${source}
         DEPFILE ${output}.d
         WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}

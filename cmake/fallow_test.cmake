@@ -17,6 +17,19 @@ function(fallow_test folder)
     PROPERTIES LABELS ${folder} TIMEOUT 300)
 endfunction()
 
+# fallow_stage_test(<target> SOURCES x_test.cc ... LINK fallow_x ...)
+#
+# Makes a Catch2 program that a stage of tests/run.sh builds by name and runs; no part of `all`.
+function(fallow_stage_test target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
+    message(FATAL_ERROR "fallow_stage_test(${target}): want SOURCES, got '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  add_executable(${target} EXCLUDE_FROM_ALL ${arg_SOURCES})
+  fallow_test_options(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK} Catch2::Catch2WithMain)
+endfunction()
+
 # fallow_fuzz(<name> SOURCES x_fuzz.cc ... LINK fallow_x ...)
 #
 # Makes the libFuzzer program build/fuzz/fuzzers/<name>; does nothing unless FALLOW_FUZZ is on. Its

@@ -29,7 +29,8 @@ on request, one question each (some of their tests are part of dev too):
             with --live of transformers run here and now, by torch in build/hf-venv: 20 minutes
   identity  the same bits however a model is cut, served, asked and computed
   kill      no token changes when peers are killed or stopped: simulated, then real processes
-  cuda      the CUDA kernels in an emulator, checked, and compiled by nvcc where there is one
+  cuda      the CUDA kernels in an emulator, checked; where there is nvcc, its PTX of them
+            interpreted, and its machine code held to budgets
 TEXT
 }
 
