@@ -98,7 +98,7 @@ DeviceThread& Block::NextReady() {
 }
 
 void Block::EnterKernel() {
-  kernel_.device_thread(kernel_.argument);
+  kernel_.call.device_thread(kernel_.call.closure);
   current_->state = ThreadState::kEnded;
 }
 

@@ -65,8 +65,7 @@ class Block {
  public:
   struct Kernel {
     LaunchShape shape;
-    void (*device_thread)(const void* argument);
-    const void* argument;
+    Call call;
   };
 
   Block(const Kernel& kernel, std::uint64_t seed);

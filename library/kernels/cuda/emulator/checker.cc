@@ -8,27 +8,9 @@
 
 namespace fallow::cuda::emulator {
 
-void AddRegion(const Region& region) { Checker::Get().Add(region); }
-void RemoveRegion(const Region& region) { Checker::Get().Remove(region); }
-
 Checker& Checker::Get() {
   thread_local Checker checker;
   return checker;
-}
-
-// Those that may be written come first: a part of them may be granted once more, to be read.
-void Checker::Add(const Region& region) {
-  if (region.bytes == 0) return;
-  const bool first = region.access == Access::kReadWrite;
-  regions_.insert(first ? regions_.begin() : regions_.end(), region);
-}
-
-void Checker::Remove(const Region& region) {
-  const auto same = [&](const Region& r) {
-    return r.begin == region.begin && r.bytes == region.bytes && r.access == region.access;
-  };
-  const auto at = std::find_if(regions_.begin(), regions_.end(), same);
-  if (at != regions_.end()) regions_.erase(at);
 }
 
 void Checker::BeginBlock(std::uint64_t number, unsigned threads, std::span<std::uint8_t> shared) {
@@ -66,7 +48,7 @@ Checker::Byte& Checker::At(const std::uint8_t* p) {
 
 const Region* Checker::Find(const void* p) const {
   if (shared_.Contains(p)) return &shared_;
-  for (const Region& region : regions_) {
+  for (const Region& region : GrantedRegions()) {
     if (region.Contains(p)) return &region;
   }
   return nullptr;

@@ -35,9 +35,6 @@ class Checker {
  public:
   static Checker& Get();
 
-  void Add(const Region& region);
-  void Remove(const Region& region);
-
   void BeginLaunch() { bytes_.clear(); }
   void BeginBlock(std::uint64_t number, unsigned threads, std::span<std::uint8_t> shared);
   void EndBlock() { traffic_.EndBlock(); }
@@ -87,7 +84,6 @@ class Checker {
   void Note(const MemoryAccess& access, const Region& region, Byte& byte);
   void CheckBytes(const MemoryAccess& access, const Region& region);
 
-  std::vector<Region> regions_;
   Region shared_{.access = emulator::Access::kReadWrite, .written = false};
   std::unordered_map<std::uintptr_t, Page> bytes_;  // by address / kPageBytes
   std::vector<Clock> clocks_;                       // of the block's threads

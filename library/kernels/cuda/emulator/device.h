@@ -163,10 +163,20 @@ struct LaunchShape {
 
 namespace emulator {
 
-// Runs device_thread(kernel) once for each thread of the grid. cudaErrorLaunchFailure if anything
-// was found wrong (findings.h).
-cudaError_t RunGrid(const LaunchShape& shape, void (*device_thread)(const void* kernel),
-                    const void* kernel);
+// A kernel and its arguments, as cudaLaunchKernel takes them, and how the host calls it with them.
+struct Call {
+  const void* function;
+  const void* const* arguments;
+  void (*device_thread)(const void* closure);
+  const void* closure;
+};
+
+// Runs the kernel once for each thread of the grid. cudaErrorLaunchFailure if anything was found
+// wrong (findings.h).
+cudaError_t RunGrid(const LaunchShape& shape, const Call& call);
+
+// Reports a launch that was refused; what a kernel does wrong is reported at once.
+void CheckLaunch(cudaError_t error);
 
 }  // namespace emulator
 
@@ -179,7 +189,9 @@ cudaError_t Launch(void (*kernel)(Parameters...), const LaunchShape& shape,
   const auto call_it = [](const void* f) __attribute__((no_sanitize("thread"))) {
     (*static_cast<decltype(call)*>(f))();
   };
-  return emulator::RunGrid(shape, call_it, &call);
+  const void* const pointers[] = {&arguments...};
+  return emulator::RunGrid(shape,
+                           {reinterpret_cast<const void*>(kernel), pointers, call_it, &call});
 }
 
 }  // namespace fallow::cuda

@@ -16,8 +16,10 @@ Options options;
 
 bool IsValid(const LaunchShape& shape) {
   const auto product = [](const dim3& d) { return std::uint64_t{d.x} * d.y * d.z; };
-  return product(shape.grid) > 0 && product(shape.block) > 0 &&
-         product(shape.block) <= kMostThreads && shape.shared_bytes <= kMostSharedBytes;
+  constexpr unsigned kMostBlocks = 65535;  // along y and z
+  return product(shape.grid) > 0 && shape.grid.y <= kMostBlocks && shape.grid.z <= kMostBlocks &&
+         product(shape.block) > 0 && product(shape.block) <= kMostThreads &&
+         shape.shared_bytes <= kMostSharedBytes;
 }
 
 std::vector<std::uint64_t> BlocksInOrder(const dim3& grid) {
@@ -46,13 +48,15 @@ std::int64_t RunBlocks(const Block::Kernel& kernel, const std::vector<std::uint6
 void SetOptions(const Options& new_options) { options = new_options; }
 const Options& CurrentOptions() { return options; }
 
-cudaError_t RunGrid(const LaunchShape& shape, void (*device_thread)(const void* kernel),
-                    const void* argument) {
+cudaError_t RunGrid(const LaunchShape& shape, const Call& call) {
   if (!IsValid(shape)) {
     Report("bad launch", __builtin_return_address(0), "grid, block or shared memory out of range");
     return cudaErrorInvalidConfiguration;
   }
-  const Block::Kernel kernel{shape, device_thread, argument};
+  if (options.run_instead) {
+    return options.run_instead(shape, call) ? cudaSuccess : cudaErrorLaunchFailure;
+  }
+  const Block::Kernel kernel{shape, call};
   const std::vector<std::uint64_t> blocks = BlocksInOrder(shape.grid);
   std::atomic<std::size_t> next = 0;
   std::atomic<std::int64_t> found = 0;
@@ -63,6 +67,12 @@ cudaError_t RunGrid(const LaunchShape& shape, void (*device_thread)(const void* 
     found = RunBlocks(kernel, blocks, next);
   }
   return found == 0 ? cudaSuccess : cudaErrorLaunchFailure;
+}
+
+void CheckLaunch(cudaError_t error) {
+  if (error == cudaErrorInvalidConfiguration) {
+    Report("bad launch", __builtin_return_address(0), "refused");
+  }
 }
 
 }  // namespace fallow::cuda::emulator

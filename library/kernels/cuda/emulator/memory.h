@@ -1,11 +1,10 @@
 // The memory of the host that kernels may touch, as device memory: what a checked build holds them
-// to. Others take no notice.
+// to, and who runs launches in its place. Others take no notice.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-
-#include "kernels/cuda/emulator/options.h"
+#include <vector>
 
 namespace fallow::cuda::emulator {
 
@@ -23,11 +22,11 @@ struct Region {
   }
 };
 
-void AddRegion(const Region& region);
-void RemoveRegion(const Region& region);
+// What is granted to the launches of this thread of the operating system. What may be written comes
+// first: a part of it may be granted once more, to be read.
+const std::vector<Region>& GrantedRegions();
 
-// Grants an array to the launches of this thread of the operating system, while it lives. Null
-// grants nothing.
+// Grants an array while it lives. Null grants nothing.
 class Memory {
  public:
   template <typename T>
@@ -44,20 +43,14 @@ class Memory {
     return Memory(begin, count, sizeof(T), Access::kReadWrite, false);
   }
 
-  ~Memory() {
-    if constexpr (kChecked) RemoveRegion(region_);
-  }
+  ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
  private:
-  Memory(const void* begin, std::int64_t count, std::size_t size, Access access, bool written)
-      : region_{static_cast<const std::uint8_t*>(begin),
-                begin ? static_cast<std::size_t>(count) * size : 0, access, written} {
-    if constexpr (kChecked) AddRegion(region_);
-  }
+  Memory(const void* begin, std::int64_t count, std::size_t size, Access access, bool written);
 
-  Region region_;
+  const Region region_;
 };
 
 }  // namespace fallow::cuda::emulator

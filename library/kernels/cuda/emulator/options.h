@@ -5,7 +5,13 @@
 
 #include "base/worker_pool.h"
 
+namespace fallow::cuda {
+struct LaunchShape;
+}
+
 namespace fallow::cuda::emulator {
+
+struct Call;
 
 #ifdef FALLOW_CUDA_CHECKED
 inline constexpr bool kChecked = true;  // accesses to memory are watched: checker.h
@@ -26,6 +32,8 @@ struct Options {
   // Shares out the blocks of a launch; null, or a checked build: all run on the launching thread.
   // Not one whose Run() the launch is part of.
   WorkerPool* pool = nullptr;
+  // Runs launches in the emulator's place. False: it failed, and has told Report() why.
+  bool (*run_instead)(const LaunchShape& shape, const Call& call) = nullptr;
 };
 
 // For launches from now on. Not to be called beside one. The default is Options{}.
