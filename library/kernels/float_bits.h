@@ -6,7 +6,11 @@
 
 #include <cstdint>
 
+#if defined(__CUDACC__)
+#define FALLOW_INLINE __host__ __device__ __forceinline__
+#else
 #define FALLOW_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace fallow {
 

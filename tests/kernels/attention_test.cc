@@ -41,17 +41,10 @@ const AttentionCase kCases[] = {
     {"runs with a window", 9, 3, 64, {{300, 2}, {0, 20}, {150, 1}}, 40},
 };
 
-struct FormatTolerance {
-  KvFormat format;
-  double tolerance;
-};
-
 // Values are up to 3. Scores are up to some 10, so an error e of a score shifts a weight by e.
-constexpr FormatTolerance kFormats[] = {
-    {KvFormat::kFp32, 1e-5},  // sums of up to 300 floats; exp within 1 ulp, of a score within 1e-6
-    {KvFormat::kBf16, 2e-2},  // query and softmax have 8 bits: 2^-9 of each
-    {KvFormat::kQ8, 6e-2},    // the query has codes up to 127: half a step of its largest in each
-};
+constexpr double kFp32Tolerance = 1e-5;  // sums of up to 300 floats; exp within 1 ulp
+constexpr double kBf16Tolerance = 2e-2;  // query and softmax have 8 bits: 2^-9 of each
+constexpr double kQ8Tolerance = 6e-2;    // the query has codes up to 127: half a step of each
 
 TEST_CASE("attention by definition and on every instruction set has the same bits",
           "[kernels][attention]") {
@@ -62,7 +55,7 @@ TEST_CASE("attention by definition and on every instruction set has the same bit
     const auto want_pool = exact.PoolBytes();
     const auto want = exact.Attend(kExactKernels);
     CHECK(SameBits(exact.Attend(kExactKernels, true), want));
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       Pass pass(c, KvFormat::kQ8);
       pass.Append(*kernels, true);
@@ -75,28 +68,35 @@ TEST_CASE("attention by definition and on every instruction set has the same bit
   }
 }
 
-TEST_CASE("attention is what its formula says", "[kernels][attention]") {
-  for (const AttentionCase& c : kCases) {
-    for (const auto& [format, tolerance] : kFormats) {
-      CAPTURE(c.name, format);
-      Pass reference(c, format);
-      reference.Append(kReferenceKernels);
-      const auto want = reference.Attend(kReferenceKernels);
-      if (format == KvFormat::kQ8) {
-        CHECK(LargestError(reference.Attend(kExactKernels), want) <= tolerance);
-      }
-      for (const KernelTable* kernels : CpuKernels()) {
-        CAPTURE(kernels->name);
-        Pass pass(c, format);
-        pass.Append(*kernels);
-        if (format != KvFormat::kQ8) CHECK(pass.PoolBytes() == reference.PoolBytes());
-        const auto got = pass.Attend(*kernels);
-        CHECK(LargestError(got, want) <= tolerance);
-        pass.PoisonTheUnseen();
-        CHECK(SameBits(pass.Attend(*kernels, true), got));
-      }
-    }
+void CheckFormula(const AttentionCase& c, KvFormat format, double tolerance) {
+  CAPTURE(c.name, format);
+  Pass reference(c, format);
+  reference.Append(kReferenceKernels);
+  const auto want = reference.Attend(kReferenceKernels);
+  if (format == KvFormat::kQ8) {
+    CHECK(LargestError(reference.Attend(kExactKernels), want) <= tolerance);
   }
+  for (const KernelTable* kernels : TestedKernels()) {
+    CAPTURE(kernels->name);
+    Pass pass(c, format);
+    pass.Append(*kernels);
+    if (format != KvFormat::kQ8) CHECK(pass.PoolBytes() == reference.PoolBytes());
+    const auto got = pass.Attend(*kernels);
+    CHECK(LargestError(got, want) <= tolerance);
+    pass.PoisonTheUnseen();
+    CHECK(SameBits(pass.Attend(*kernels, true), got));
+  }
+}
+
+TEST_CASE("attention of floats is what its formula says", "[kernels][attention][floats]") {
+  for (const AttentionCase& c : kCases) {
+    CheckFormula(c, KvFormat::kFp32, kFp32Tolerance);
+    CheckFormula(c, KvFormat::kBf16, kBf16Tolerance);
+  }
+}
+
+TEST_CASE("attention of the exact class is what its formula says", "[kernels][attention]") {
+  for (const AttentionCase& c : kCases) CheckFormula(c, KvFormat::kQ8, kQ8Tolerance);
 }
 
 TEST_CASE("the reference attends to two positions as worked out by hand", "[kernels][attention]") {
@@ -156,7 +156,7 @@ TEST_CASE("a row's bits do not depend on how a prompt is cut, nor on what else i
   };
   for (const AttentionCase& c : cases) {
     CAPTURE(c.name);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       Pass pass(c, KvFormat::kQ8);
       pass.Append(*kernels);
       const auto want = pass.Attend(*kernels);
@@ -181,7 +181,7 @@ TEST_CASE("a key that is no number fails the rows that see it, and no other",
           "[kernels][attention]") {
   const AttentionCase c{"prompt", 2, 2, 64, {{0, 40}}, 10};
   constexpr std::int64_t kFailed = 21;
-  for (const KernelTable* kernels : CpuKernels()) {
+  for (const KernelTable* kernels : TestedKernels()) {
     CAPTURE(kernels->name);
     Pass whole(c, KvFormat::kQ8);
     Pass pass(c, KvFormat::kQ8);
@@ -219,7 +219,7 @@ TEST_CASE("attention of the exact class keeps its bits from build to build",
     Pass exact(c, KvFormat::kQ8);
     exact.Append(kExactKernels);
     CHECK(Hash(exact.Attend(kExactKernels)) == want);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       Pass pass(c, KvFormat::kQ8);
       pass.Append(*kernels);

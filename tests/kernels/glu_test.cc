@@ -72,7 +72,7 @@ TEST_CASE("non-linearities by definition and on every instruction set have the s
     CAPTURE(c.rows, c.n, c.activation, c.gated);
     const GluData data(c);
     const auto want = Run(kExactKernels, data, Arithmetic::kExact).bytes();
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       CHECK(Run(*kernels, data, Arithmetic::kExact).bytes() == want);
       CHECK(Run(*kernels, data, Arithmetic::kExact, true).bytes() == want);
@@ -88,7 +88,7 @@ TEST_CASE("non-linearities are what their formulas say", "[kernels][glu]") {
     const auto want_bf16 = Run(kReferenceKernels, data, Arithmetic::kBf16);
     const auto want_exact = Run(kReferenceKernels, data, Arithmetic::kExact);
     CHECK(LargestStep(Run(kExactKernels, data, Arithmetic::kExact), want_exact) <= kStepTolerance);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       const auto fp32 = Run(*kernels, data, Arithmetic::kFp32);
       const auto bf16 = Run(*kernels, data, Arithmetic::kBf16);
@@ -128,7 +128,7 @@ TEST_CASE("non-linearities of the exact class keep their bits from build to buil
   for (const auto& [activation, want] : kWant) {
     const GluData data({300, 160, activation, true});
     CHECK(Hash(Run(kExactKernels, data, Arithmetic::kExact).bytes()) == want);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       CHECK(Hash(Run(*kernels, data, Arithmetic::kExact).bytes()) == want);
     }

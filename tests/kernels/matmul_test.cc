@@ -150,7 +150,7 @@ TEST_CASE("exact products do not depend on the other rows", "[kernels][matmul][e
 }
 
 TEST_CASE("products of floats are near those in double precision on every instruction set",
-          "[kernels][matmul]") {
+          "[kernels][matmul][floats]") {
   // Factors are the same, so what remains is rounding of fp32 sums in any order.
   constexpr double kTolerance = 2e-5;
   constexpr std::pair<WeightType, Arithmetic> kKinds[] = {{WeightType::kFp32, Arithmetic::kFp32},

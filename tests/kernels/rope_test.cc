@@ -65,7 +65,7 @@ TEST_CASE("rotation is the same by definition and on every instruction set", "[k
     const auto want = data.Run(kExactKernels);
     // Two products of numbers up to 4, rounded: 2^-23 * 4 or so.
     CHECK(LargestError(want, data.Run(kReferenceKernels)) <= 1e-6);
-    for (const KernelTable* kernels : CpuKernels()) {
+    for (const KernelTable* kernels : TestedKernels()) {
       CAPTURE(kernels->name);
       CHECK(SameBits(data.Run(*kernels), want));
       CHECK(SameBits(data.Run(*kernels, true), want));

@@ -5,9 +5,6 @@
 namespace fallow {
 namespace {
 
-constexpr int kKeyBlock = 64;                                    // dims of a kQ8 key block
-constexpr int kKeyBlockBytes = 64 + kKeyBlock * kPagePositions;  // scales, then codes
-
 // Keys and values take the same room in every format.
 std::int64_t HalfPageBytes(const KvLayout& layout) {
   const std::int64_t dims = layout.padded_dim();
@@ -35,8 +32,8 @@ std::int64_t KvLayout::key_offset(int position, int dim) const {
     case KvFormat::kBf16:
       return dim / 2 * 64 + position * 4 + dim % 2 * 2;
     case KvFormat::kQ8:
-      return dim / kKeyBlock * kKeyBlockBytes + 64 + dim % kKeyBlock / 4 * 64 + position * 4 +
-             dim % 4;
+      return dim / kKeyBlock * kKeyBlockBytes + kKeyScaleBytes + dim % kKeyBlock / 4 * 64 +
+             position * 4 + dim % 4;
   }
   return 0;
 }

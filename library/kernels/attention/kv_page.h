@@ -19,6 +19,9 @@
 namespace fallow {
 
 inline constexpr int kPagePositions = 16;
+inline constexpr int kKeyBlock = 64;  // dims of a kQ8 key block
+inline constexpr int kKeyScaleBytes = 64;
+inline constexpr int kKeyBlockBytes = kKeyScaleBytes + kKeyBlock * kPagePositions;
 
 enum class KvFormat : std::uint8_t { kFp32, kBf16, kQ8 };
 

@@ -9,10 +9,10 @@ const KernelTable kEmulatedCudaKernels = {
     .embed = nullptr,
     .matmul = emulated::Matmul,
     .norm = emulated::Norm,
-    .rope = nullptr,
-    .append = nullptr,
-    .attention = nullptr,
-    .glu = nullptr,
+    .rope = emulated::Rope,
+    .append = emulated::Append,
+    .attention = emulated::Attention,
+    .glu = emulated::Glu,
 };
 
 }  // namespace fallow

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/activations.h"
+#include "kernels/attention/pass_rows.h"
 #include "kernels/cuda/emulator/memory.h"
 #include "kernels/kernel_table.h"
 
@@ -17,6 +18,13 @@ void ToActivations(const ActivationsArgs&, Range rows);
 void Round(const RoundArgs&, Range rows);
 void Matmul(const MatmulArgs&, Range panels);
 void Norm(const NormArgs&, Range rows);
+void Rope(const RopeArgs&, Range rows);
+void Append(const AppendArgs&, Range rows);
+void Attention(const AttentionArgs&, Range items);
+void Glu(const GluArgs&, Range rows);
+
+void AppendRows(const AppendArgs&, const PassRow* rows, std::int64_t count);
+void AttendRows(const AttentionArgs&, const DeviceRows& rows, Range kv_heads);
 
 // Grants kernels the arrays of activations, to write or to read.
 class ActivationsMemory {

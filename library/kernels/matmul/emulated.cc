@@ -19,7 +19,7 @@ void Matmul(const MatmulArgs& args, Range panels) {
   const auto scaled_sum = Memory::Read(args.x.scaled_sum, groups);
   const auto bias = Memory::Read(args.bias, args.weight.rows);
   const auto y = args.add ? Memory::ReadWrite(args.y, count) : Memory::Write(args.y, count);
-  cuda::LaunchSkinnyProduct(args, panels);
+  cuda::emulator::CheckLaunch(cuda::LaunchSkinnyProduct(args, panels));
 }
 
 }  // namespace fallow::emulated

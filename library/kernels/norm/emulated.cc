@@ -13,7 +13,7 @@ void Norm(const NormArgs& args, Range rows) {
   const auto values = args.values == args.x ? Memory::ReadWrite(args.values, count)
                                             : Memory::Write(args.values, count);
   const ActivationsMemory out(args.values ? Activations{} : args.out);
-  cuda::LaunchNorm(args, rows);
+  cuda::emulator::CheckLaunch(cuda::LaunchNorm(args, rows));
 }
 
 }  // namespace fallow::emulated

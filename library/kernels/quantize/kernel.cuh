@@ -3,7 +3,7 @@
 //
 // A warp takes a group of 32 columns, a lane a number: the largest and the sum by shuffles, which
 // are of integers, so in any order.
-//   ActivationsKernel   grid (blocks of 128 columns, rows), block 128
+//   ActivationsKernel   grid (rows, blocks of 128 columns), block 128
 //                       a number: 4 bytes read, 4, 2 or 1.4 written, 0, 0 or 4 operations
 //   RoundKernel         grid (rows), block 128: 8 bytes a number, read and written in place
 #pragma once
@@ -24,9 +24,10 @@ struct QuantisedLane {
   int sum;
 };
 
-// Called by all lanes of a warp.
-__device__ __forceinline__ QuantisedLane QuantiseGroup(float x) {
-  constexpr unsigned kFailFromBits = 0x53800000;  // of exact::kFailFrom
+// exact::QuantiseGroup, called by all lanes of a warp.
+__device__ __forceinline__ QuantisedLane
+QuantiseGroup(float x, exact::ScaleFormat format = exact::ScaleFormat::kFp32) {
+  constexpr unsigned kFailFromBits = BitsOf(exact::kFailFrom);
   unsigned largest = __float_as_uint(x) & 0x7fffffffu;
   for (int other = kWarp / 2; other > 0; other /= 2) {
     const unsigned bits = __shfl_xor_sync(kAllLanes, largest, other);
@@ -35,18 +36,17 @@ __device__ __forceinline__ QuantisedLane QuantiseGroup(float x) {
   const float magnitude = __uint_as_float(largest);
   const bool failed = largest >= kFailFromBits;
   const bool zero = magnitude < exact::kZeroBelow;  // false for NaN
+  const exact::ScaleAndInverse of_group = exact::ScaleOf(magnitude, format);
   int code = 0;
   if (!failed && !zero) {
-    const float inverse = __fdiv_rn(127.0f, magnitude);
-    const float rounded = __fadd_rn(__fmul_rn(x, inverse), exact::kRounder);
+    const float rounded = __fadd_rn(__fmul_rn(x, of_group.inverse), exact::kRounder);
     code = static_cast<int>(__float_as_uint(rounded)) - exact::kRounderBits;
   }
   int sum = code;
   for (int other = kWarp / 2; other > 0; other /= 2) {
     sum += __shfl_xor_sync(kAllLanes, sum, other);
   }
-  const float scale = zero ? 0.0f : __fdiv_rn(magnitude, 127.0f);
-  return {code, failed ? __uint_as_float(0x7fc00000u) : scale, sum};
+  return {code, failed ? exact::kNoNumber : zero ? 0.0f : of_group.scale, sum};
 }
 
 // Writes a group of a row, of which this lane has number x at `column`; lanes that lie beyond the
@@ -64,14 +64,16 @@ __device__ __forceinline__ void StoreGroup(const Activations& out, std::int64_t 
     if (Lane() != 0) return;
     out.scale[at / kGroup] = lane.scale;
     out.sum[at / kGroup] = lane.sum;
-    out.scaled_sum[at / kGroup] = __fmul_rn(lane.scale, static_cast<float>(lane.sum));
+    const bool failed = lane.scale != lane.scale;  // a device's product would be another NaN
+    const float scaled_sum = __fmul_rn(lane.scale, static_cast<float>(lane.sum));
+    out.scaled_sum[at / kGroup] = failed ? lane.scale : scaled_sum;
   }
 }
 
 static __global__ void __launch_bounds__(kColumnsOfBlock)
     ActivationsKernel(ActivationsArgs args, std::int64_t first_row) {
-  const std::int64_t row = first_row + blockIdx.y;
-  const std::int64_t i = std::int64_t{blockIdx.x} * kColumnsOfBlock + threadIdx.x;
+  const std::int64_t row = first_row + blockIdx.x;
+  const std::int64_t i = std::int64_t{blockIdx.y} * kColumnsOfBlock + threadIdx.x;
   if (i - Lane() >= args.n) return;  // the whole warp
   const bool inside = i < args.n;
   const float x = inside ? args.x[row * args.stride + i] : 0.0f;
@@ -114,7 +116,7 @@ inline cudaError_t LaunchActivations(const ActivationsArgs& args, Range rows,
   const auto blocks = static_cast<unsigned>((args.n + kColumnsOfBlock - 1) / kColumnsOfBlock);
   const auto count = static_cast<unsigned>(rows.end - rows.begin);
   return Launch(ActivationsKernel,
-                {.grid = {blocks, count}, .block = kColumnsOfBlock, .stream = stream}, args,
+                {.grid = {count, blocks}, .block = kColumnsOfBlock, .stream = stream}, args,
                 rows.begin);
 }
 
