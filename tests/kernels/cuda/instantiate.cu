@@ -1,8 +1,11 @@
 // All kernels, for nvcc: that it takes them, for the devices we mean them for.
+#include "kernels/attention/append.cuh"
+#include "kernels/attention/kernel.cuh"
+#include "kernels/glu/kernel.cuh"
 #include "kernels/matmul/kernel.cuh"
 #include "kernels/norm/kernel.cuh"
 #include "kernels/quantize/kernel.cuh"
-#include "tests/kernels/cuda/samples.cuh"
+#include "kernels/rope/kernel.cuh"
 
 namespace fallow::test {
 
@@ -14,17 +17,13 @@ void LaunchAll(const ActivationsArgs& activations, const RoundArgs& round, const
   cuda::LaunchNorm(norm, range, stream);
   cuda::LaunchSkinnyProduct(matmul, range, stream);
 }
-
-extern const void* const kSamples[] = {
-    reinterpret_cast<const void*>(&TiledProductKernel<Fault::kNone>),
-    reinterpret_cast<const void*>(&RowProductKernel<Fault::kNone>),
-    reinterpret_cast<const void*>(&StreamedSumKernel<Fault::kNone>),
-    reinterpret_cast<const void*>(&WarpReversalKernel<Fault::kNone>),
-    reinterpret_cast<const void*>(&TensorProductKernel<Fault::kNone, true>),
-    reinterpret_cast<const void*>(&ByteProductKernel),
-    reinterpret_cast<const void*>(&HalfProductKernel),
-    reinterpret_cast<const void*>(&IntrinsicsKernel),
-    reinterpret_cast<const void*>(&AtomicSumKernel),
-};
+void LaunchAll(const RopeArgs& rope, const GluArgs& glu, const AppendArgs& append,
+               const AttentionArgs& attention, const DeviceRows& rows, Range range,
+               cudaStream_t stream) {
+  cuda::LaunchRope(rope, range, stream);
+  cuda::LaunchGlu(glu, range, stream);
+  cuda::LaunchAppend(append, rows.rows, rows.count, stream);
+  cuda::LaunchAttention(attention, rows, range, stream);
+}
 
 }  // namespace fallow::test

@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kTile* kTile)
 // The sum of the products of two pairs of bf16.
 __device__ __forceinline__ float PairDot(unsigned a, unsigned b, float sum) {
   const auto at = [](unsigned word, int i) {
-    return cuda::FloatFromBf16(static_cast<std::uint16_t>(word >> (16 * i)));
+    return FloatFromBf16(static_cast<std::uint16_t>(word >> (16 * i)));
   };
   return __fmaf_rn(at(a, 1), at(b, 1), __fmaf_rn(at(a, 0), at(b, 0), sum));
 }
