@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernels/float_bits.h"
+
 namespace fallow {
 
 // How products, norms and attention are computed. Part of a session's numeric class.
@@ -37,6 +39,8 @@ constexpr bool IsQuantised(WeightType type) { return type >= WeightType::kQ8; }
 std::string_view Name(WeightType type);        // "fp32", "bf16", "q8", "q4_0", "q4_1", "nl4"
 std::string_view Name(Arithmetic arithmetic);  // "fp32", "bf16", "exact-1"
 
-constexpr std::int64_t PaddedK(std::int64_t k) { return (k + kPadK - 1) / kPadK * kPadK; }
+static constexpr FALLOW_INLINE std::int64_t PaddedK(std::int64_t k) {
+  return (k + kPadK - 1) / kPadK * kPadK;
+}
 
 }  // namespace fallow

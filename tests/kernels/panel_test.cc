@@ -100,7 +100,7 @@ TEST_CASE("embedding rows are rows of the table, scaled", "[kernels][embed]") {
     for (const std::int32_t id : kIds) {
       for (std::int64_t k = 0; k < 160; ++k) want.push_back(Defined(weight, id * 160 + k) * 1.5f);
     }
-    std::vector<const KernelTable*> tables(CpuKernels().begin(), CpuKernels().end());
+    std::vector<const KernelTable*> tables(TestedKernels().begin(), TestedKernels().end());
     tables.push_back(&kExactKernels);
     for (const KernelTable* table : tables) {
       CAPTURE(table->name);

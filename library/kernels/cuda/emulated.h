@@ -9,13 +9,14 @@
 
 namespace fallow {
 
-// "cuda-emulated". Functions whose kernels do not exist yet are null.
+// "cuda-emulated". Products and attention of the exact class alone.
 extern const KernelTable kEmulatedCudaKernels;
 
 namespace emulated {  // emulated.cc of each family
 
 void ToActivations(const ActivationsArgs&, Range rows);
 void Round(const RoundArgs&, Range rows);
+void Embed(const EmbedArgs&, Range rows);
 void Matmul(const MatmulArgs&, Range panels);
 void Norm(const NormArgs&, Range rows);
 void Rope(const RopeArgs&, Range rows);

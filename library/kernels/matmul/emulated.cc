@@ -19,7 +19,15 @@ void Matmul(const MatmulArgs& args, Range panels) {
   const auto scaled_sum = Memory::Read(args.x.scaled_sum, groups);
   const auto bias = Memory::Read(args.bias, args.weight.rows);
   const auto y = args.add ? Memory::ReadWrite(args.y, count) : Memory::Write(args.y, count);
-  cuda::emulator::CheckLaunch(cuda::LaunchSkinnyProduct(args, panels));
+  cuda::emulator::CheckLaunch(cuda::LaunchMatmul(args, panels));
+}
+
+void Embed(const EmbedArgs& args, Range rows) {
+  using cuda::emulator::Memory;
+  const auto table = Memory::Read(args.table.data, args.table.bytes());
+  const auto ids = Memory::Read(args.ids, args.rows);
+  const auto out = Memory::Write(args.out, args.rows * args.table.cols);
+  cuda::emulator::CheckLaunch(cuda::LaunchEmbed(args, rows));
 }
 
 }  // namespace fallow::emulated

@@ -15,11 +15,12 @@ void LaunchAll(const ActivationsArgs& activations, const RoundArgs& round, const
   cuda::LaunchActivations(activations, range, stream);
   cuda::LaunchRound(round, range, stream);
   cuda::LaunchNorm(norm, range, stream);
-  cuda::LaunchSkinnyProduct(matmul, range, stream);
+  cuda::LaunchMatmul(matmul, range, stream);
 }
-void LaunchAll(const RopeArgs& rope, const GluArgs& glu, const AppendArgs& append,
-               const AttentionArgs& attention, const DeviceRows& rows, Range range,
-               cudaStream_t stream) {
+void LaunchAll(const EmbedArgs& embed, const RopeArgs& rope, const GluArgs& glu,
+               const AppendArgs& append, const AttentionArgs& attention, const DeviceRows& rows,
+               Range range, cudaStream_t stream) {
+  cuda::LaunchEmbed(embed, range, stream);
   cuda::LaunchRope(rope, range, stream);
   cuda::LaunchGlu(glu, range, stream);
   cuda::LaunchAppend(append, rows.rows, rows.count, stream);
