@@ -27,7 +27,7 @@ def prefill_rate(call, plan, size, round):
     del plan
     if call("prefill", prompt=prompt(WAKING_PROMPT, f"waking {round}")) is None:
         return None
-    seconds = call("prefill", prompt=prompt(size, round))
+    seconds = call("prefill", prompt=prompt(size, f"prefill {round}"))
     return seconds and size / seconds
 
 
