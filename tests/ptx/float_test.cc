@@ -128,6 +128,22 @@ std::vector<U32> ExpectedConversions(float x, S32 k) {
   };
 }
 
+// What a kernel of floats.cu makes of three arrays: `count` words for each of their numbers.
+template <typename T>
+std::vector<U32> Results(const char* kernel, int architecture, std::vector<T>& a, std::vector<T>& b,
+                         std::vector<T>& c, int count) {
+  Module module = LoadKernels("floats", architecture);
+  const int n = static_cast<int>(a.size());
+  std::vector<U32> results(a.size() * count);
+  AddInput(module, a);
+  AddInput(module, b);
+  AddInput(module, c);
+  AddOutput(module, results);
+  REQUIRE(module.Launch(kernel, ThreadsFor(n), a.data(), b.data(), c.data(), n, results.data(),
+                        count) == absl::OkStatus());
+  return results;
+}
+
 TEST_CASE("floats of nvcc's PTX are those of C++ at their edges", "[ptx]") {
   std::vector<float> a, b, c;
   for (float x : kEdges) {
@@ -140,14 +156,7 @@ TEST_CASE("floats of nvcc's PTX are those of C++ at their edges", "[ptx]") {
   const int n = static_cast<int>(a.size());
   const int count = static_cast<int>(ExpectedFloats(1, 1, 1).size());
   for (int architecture : kArchitectures) {
-    Module module = LoadKernels("floats", architecture);
-    std::vector<U32> results(n * count);
-    AddInput(module, a);
-    AddInput(module, b);
-    AddInput(module, c);
-    AddOutput(module, results);
-    REQUIRE(module.Launch("Floats", ThreadsFor(n), a.data(), b.data(), c.data(), n, results.data(),
-                          count) == absl::OkStatus());
+    const std::vector<U32> results = Results("Floats", architecture, a, b, c, count);
     for (int i = 0; i < n; ++i) {
       std::vector<U32> got(results.begin() + i * count, results.begin() + (i + 1) * count);
       for (U32& bits : got) bits = Bits(std::bit_cast<float>(bits));
@@ -249,14 +258,7 @@ TEST_CASE("pairs of 16-bit floats are computed with one rounding", "[ptx]") {
   const int n = static_cast<int>(a.size());
   const int count = 6;
   for (int architecture : kArchitectures) {
-    Module module = LoadKernels("floats", architecture);
-    std::vector<U32> results(n * count);
-    AddInput(module, a);
-    AddInput(module, b);
-    AddInput(module, c);
-    AddOutput(module, results);
-    REQUIRE(module.Launch("Halves", ThreadsFor(n), a.data(), b.data(), c.data(), n, results.data(),
-                          count) == absl::OkStatus());
+    const std::vector<U32> results = Results("Halves", architecture, a, b, c, count);
     for (int i = 0; i < n; ++i) {
       const std::vector<U32> got(results.begin() + i * count, results.begin() + (i + 1) * count);
       INFO(architecture << ": " << std::hex << a[i] << " " << b[i] << " " << c[i]);
