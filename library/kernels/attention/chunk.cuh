@@ -66,10 +66,20 @@ __device__ __forceinline__ HeadTile TileOf(const AttentionCall& call) {
   return heads;
 }
 
+// Queries as they are multiplied with keys of a format.
+template <KvFormat kFormat, int kQueries>
+struct Queries {
+  float number[kQueries][kMaxHeadDim];
+};
 template <int kQueries>
-struct AttentionShared {
-  alignas(16) std::int8_t codes[kQueries][kMaxHeadDim];  // of the queries
+struct Queries<KvFormat::kQ8, kQueries> {
+  alignas(16) std::int8_t code[kQueries][kMaxHeadDim];
   float scale[kQueries][kMaxHeadDim / kGroup];
+};
+
+template <KvFormat kFormat, int kQueries>
+struct AttentionShared {
+  Queries<kFormat, kQueries> queries;
   float weight[kQueries][exact::kChunk + 1];  // one more: heads then lie in different banks
   float largest_of_warp[kQueries][kAttentionWarps];
   float total[kQueries];  // of the chunk
@@ -83,19 +93,24 @@ template <int kQueries>
 inline constexpr int kUnits =
     (kQueries * kMaxHeadDim / 4 + kAttentionThreads - 1) / kAttentionThreads;
 
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 __device__ __forceinline__ void LoadQueries(const AttentionCall& call, const HeadTile& heads,
-                                            AttentionShared<kQueries>& shared) {
+                                            Queries<kFormat, kQueries>& queries) {
   const int groups = call.pages.groups();
   const int head_dim = call.pages.head_dim;
   for (int i = WarpOfBlock(); i < heads.heads * groups; i += kAttentionWarps) {
     const int head = i / groups;
     const int dim = i % groups * kGroup + Lane();
-    const float* x = call.query + heads.row.row * call.query_stride +
-                     std::int64_t{heads.first_head + head} * head_dim;
-    const QuantisedLane lane = QuantiseGroup(dim < head_dim ? x[dim] : 0.0f);
-    shared.codes[head][dim] = static_cast<std::int8_t>(lane.code);
-    if (Lane() == 0) shared.scale[head][i % groups] = lane.scale;
+    const float* of_head = call.query + heads.row.row * call.query_stride +
+                           std::int64_t{heads.first_head + head} * head_dim;
+    const float x = dim < head_dim ? of_head[dim] : 0.0f;
+    if constexpr (kFormat == KvFormat::kQ8) {
+      const QuantisedLane lane = QuantiseGroup(x);
+      queries.code[head][dim] = static_cast<std::int8_t>(lane.code);
+      if (Lane() == 0) queries.scale[head][i % groups] = lane.scale;
+    } else {
+      queries.number[head][dim] = kFormat == KvFormat::kBf16 ? FloatFromBf16(Bf16FromFloat(x)) : x;
+    }
   }
 }
 
@@ -103,7 +118,7 @@ __device__ __forceinline__ void LoadQueries(const AttentionCall& call, const Hea
 template <int kQueries>
 __device__ __forceinline__ void DotPosition(const std::uint8_t* page, int place,
                                             const HeadPages& pages, int heads,
-                                            const AttentionShared<kQueries>& shared,
+                                            const Queries<KvFormat::kQ8, kQueries>& queries,
                                             float (&scores)[kQueries]) {
   constexpr unsigned kToSigned = 0x80808080u;
   for (int group = 0; group < pages.groups(); ++group) {
@@ -119,11 +134,32 @@ __device__ __forceinline__ void DotPosition(const std::uint8_t* page, int place,
       int dot = 0;
 #pragma unroll
       for (int i = 0; i < kGroup / 4; ++i) {
-        const std::uint32_t codes = Load4(&shared.codes[q][group * kGroup + 4 * i]);
+        const std::uint32_t codes = Load4(&queries.code[q][group * kGroup + 4 * i]);
         dot = __dp4a(key[i], static_cast<int>(codes), dot);
       }
-      const float scale = __fmul_rn(key_scale, shared.scale[q][group]);
+      const float scale = __fmul_rn(key_scale, queries.scale[q][group]);
       scores[q] = __fmaf_rn(static_cast<float>(dot), scale, scores[q]);
+    }
+  }
+}
+
+template <KvFormat kFormat, int kQueries>
+__device__ __forceinline__ void DotPosition(const std::uint8_t* page, int place,
+                                            const HeadPages& pages, int heads,
+                                            const Queries<kFormat, kQueries>& queries,
+                                            float (&scores)[kQueries]) {
+  using Pages = NumberPages<kFormat>;
+#pragma unroll 4
+  for (int dim = 0; dim < pages.head_dim; dim += Pages::kKeyDims) {
+    const std::uint32_t word = Load4(page + Pages::Key(place, dim));
+#pragma unroll
+    for (int half = 0; half < Pages::kKeyDims; ++half) {
+      const float key = Pages::NumberOf(word, half);
+#pragma unroll
+      for (int q = 0; q < kQueries; ++q) {
+        if (q >= heads) break;
+        scores[q] = __fmaf_rn(key, queries.number[q][dim + half], scores[q]);
+      }
     }
   }
 }
@@ -139,9 +175,9 @@ __device__ __forceinline__ float FinishScore(const AttentionCall& call, float su
 }
 
 // The largest of the block's scores of each head; a NaN is none.
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 __device__ __forceinline__ void LargestScores(const float (&scores)[kQueries], int heads,
-                                              AttentionShared<kQueries>& shared,
+                                              AttentionShared<kFormat, kQueries>& shared,
                                               float (&largest)[kQueries]) {
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
@@ -164,16 +200,17 @@ __device__ __forceinline__ void LargestScores(const float (&scores)[kQueries], i
 }
 
 // shared.weight of a chunk's positions, and shared.total. What comes next must wait for the block.
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 __device__ __forceinline__ void WeighChunk(const AttentionCall& call, const HeadTile& heads,
-                                           std::int64_t chunk, AttentionShared<kQueries>& shared,
+                                           std::int64_t chunk,
+                                           AttentionShared<kFormat, kQueries>& shared,
                                            float (&largest)[kQueries]) {
   const std::int64_t t = chunk * exact::kChunk + threadIdx.x;
   const bool visible = t >= heads.begin && t < heads.end;
   float scores[kQueries] = {};
   if (visible) {
     const std::uint8_t* page = call.pages.At(heads.row.pages[t / kPagePositions], heads.kv_head);
-    DotPosition(page, static_cast<int>(t % kPagePositions), call.pages, heads.heads, shared,
+    DotPosition(page, static_cast<int>(t % kPagePositions), call.pages, heads.heads, shared.queries,
                 scores);
   }
 #pragma unroll
@@ -219,26 +256,44 @@ __device__ __forceinline__ Unit UnitOf(int i, const HeadTile& heads, int head_di
   return {unit / quads, unit % quads * 4, unit / quads < heads.heads};
 }
 
+// Adds a position's value, which has that weight, to a sum.
+template <KvFormat kFormat>
+__device__ __forceinline__ void AddValue(const std::uint8_t* page, int place, int dim, float weight,
+                                         const HeadPages& pages, FourDims& sum) {
+  if constexpr (kFormat == KvFormat::kQ8) {
+    const float scale = LoadBf16(page + pages.ValueScale(place, dim / kGroup));
+    const float scaled = __fmul_rn(weight, scale);
+    const std::uint32_t codes = Load4(page + pages.Value(place, dim));
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const auto code = static_cast<std::int8_t>(codes >> (8 * i));
+      sum.at[i] = __fmaf_rn(scaled, static_cast<float>(code), sum.at[i]);
+    }
+  } else {
+    using Pages = NumberPages<kFormat>;
+    const int half = Pages::kBf16 ? place % 2 : 0;
+    const uint4 words = Load16(page + Pages::Value(pages, place - half, dim));
+    const std::uint32_t of_dim[4] = {words.x, words.y, words.z, words.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      sum.at[i] = __fmaf_rn(weight, Pages::NumberOf(of_dim[i], half), sum.at[i]);
+    }
+  }
+}
+
 // The chunk's weighted values, positions in order.
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 __device__ __forceinline__ FourDims SumValues(const AttentionCall& call, const HeadTile& heads,
                                               std::int64_t chunk, const Unit& unit,
-                                              const AttentionShared<kQueries>& shared) {
+                                              const AttentionShared<kFormat, kQueries>& shared) {
   const std::int64_t first = chunk * exact::kChunk;
   const std::int64_t begin = heads.begin > first ? heads.begin : first;
   const std::int64_t end = Smaller(heads.end, first + exact::kChunk);
   FourDims sum;
   for (std::int64_t t = begin; t < end; ++t) {
     const std::uint8_t* page = call.pages.At(heads.row.pages[t / kPagePositions], heads.kv_head);
-    const int place = static_cast<int>(t % kPagePositions);
-    const float scale = LoadBf16(page + call.pages.ValueScale(place, unit.dim / kGroup));
-    const float scaled = __fmul_rn(shared.weight[unit.head][t - first], scale);
-    const std::uint32_t codes = Load4(page + call.pages.Value(place, unit.dim));
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const auto code = static_cast<std::int8_t>(codes >> (8 * i));
-      sum.at[i] = __fmaf_rn(scaled, static_cast<float>(code), sum.at[i]);
-    }
+    AddValue<kFormat>(page, static_cast<int>(t % kPagePositions), unit.dim,
+                      shared.weight[unit.head][t - first], call.pages, sum);
   }
   return sum;
 }

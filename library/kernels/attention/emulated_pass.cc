@@ -1,6 +1,5 @@
 // A pass for the emulated kernels of this folder, with no more memory than each row may touch.
 #include <algorithm>
-#include <cassert>
 #include <memory>
 #include <vector>
 
@@ -78,7 +77,6 @@ void AttendItem(const AttentionArgs& args, const AttentionItem& item) {
 }  // namespace
 
 void Append(const AppendArgs& args, Range rows) {
-  assert(args.kv.layout.format == KvFormat::kQ8);
   const std::vector<PassRow> list = PassRows(args.runs, rows);
   const KvLayout& layout = args.kv.layout;
   const auto count = static_cast<std::int64_t>(list.size());
@@ -96,7 +94,6 @@ void Append(const AppendArgs& args, Range rows) {
 }
 
 void Attention(const AttentionArgs& args, Range items) {
-  assert(args.kv.layout.format == KvFormat::kQ8);
   for (std::int64_t i = items.begin; i < items.end; ++i) {
     AttendItem(args, AttentionItemAt(args, i));
   }

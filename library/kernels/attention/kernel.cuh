@@ -1,5 +1,5 @@
-// Attention over pages of kQ8 on a GPU. Definition and shapes: attention.h; the bits of exact.cc.
-// Has not run on a device.
+// Attention over pages on a GPU. Definition and shapes: attention.h; over kQ8 the bits of exact.cc,
+// over others the same order. Has not run on a device.
 //
 // A block of 128 threads takes a row and up to kQueries heads that read one kv head. Of a chunk of
 // 128 positions a thread first is one, for its score with each head; then it is four dims of a
@@ -7,20 +7,22 @@
 //   AttentionKernel   grid (rows, 1, tiles of heads): chunks one after the other
 //   ChunkKernel       grid (rows, chunks, tiles of heads): each chunk by a block, to scratch
 //   MergeKernel       grid (rows, 1, heads): what ChunkKernel left, in order of chunks
-// A position: 2.13 bytes a dim, read once a tile of heads; 4 operations a dim and head.
+// A position: 2.13 bytes a dim (kBf16 4, kFp32 8), read once a tile of heads; 4 operations a dim
+// and head.
 #pragma once
 
 #include "kernels/attention/chunk.cuh"
 
 namespace fallow::cuda {
 
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 static __global__ void __launch_bounds__(kAttentionThreads, 4) AttentionKernel(AttentionCall call) {
-  auto& shared = SharedStorage<AttentionShared<kQueries>>();
+  auto& shared = SharedStorage<AttentionShared<kFormat, kQueries>>();
   const HeadTile heads = TileOf<kQueries>(call);
+  if (!heads.row.pages) return;
   const int thread = static_cast<int>(threadIdx.x);
   const int head_dim = call.pages.head_dim;
-  LoadQueries(call, heads, shared);
+  LoadQueries(call, heads, shared.queries);
   float merged_largest = kLowest;  // of head `thread`
   float merged_total = 0;
   FourDims merged[kUnits<kQueries>];
@@ -69,16 +71,17 @@ static __global__ void __launch_bounds__(kAttentionThreads, 4) AttentionKernel(A
   }
 }
 
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 static __global__ void __launch_bounds__(kAttentionThreads, 4) ChunkKernel(AttentionCall call) {
-  auto& shared = SharedStorage<AttentionShared<kQueries>>();
+  auto& shared = SharedStorage<AttentionShared<kFormat, kQueries>>();
   const HeadTile heads = TileOf<kQueries>(call);
+  if (!heads.row.pages) return;
   const std::int64_t chunk = heads.FirstChunk() + blockIdx.y;
   if (chunk >= heads.EndChunk()) return;
   const int thread = static_cast<int>(threadIdx.x);
   const int number = static_cast<int>(blockIdx.y);
   const int head_dim = call.pages.head_dim;
-  LoadQueries(call, heads, shared);
+  LoadQueries(call, heads, shared.queries);
   __syncthreads();
   float largest[kQueries] = {};
   WeighChunk(call, heads, chunk, shared, largest);
@@ -103,6 +106,7 @@ static __global__ void __launch_bounds__(kAttentionThreads, 4) ChunkKernel(Atten
 
 static __global__ void __launch_bounds__(kMaxHeadDim) MergeKernel(AttentionCall call) {
   const HeadTile row = TileOf<1>(call);
+  if (!row.row.pages) return;
   const int head_dim = call.pages.head_dim;
   const int dim = static_cast<int>(threadIdx.x);
   const int chunks = static_cast<int>(row.EndChunk() - row.FirstChunk());
@@ -120,22 +124,22 @@ static __global__ void __launch_bounds__(kMaxHeadDim) MergeKernel(AttentionCall 
       __fmul_rn(merged, __fdiv_rn(1.0f, total));
 }
 
-template <int kQueries>
+template <KvFormat kFormat, int kQueries>
 cudaError_t LaunchAttentionOf(const AttentionCall& call, std::int64_t rows, int kv_heads,
                               cudaStream_t stream) {
   const int group = call.heads / call.pages.kv_heads;
   const auto x = static_cast<unsigned>(rows);
   const auto z = static_cast<unsigned>(kv_heads * ((group + kQueries - 1) / kQueries));
-  const std::size_t shared_bytes = sizeof(AttentionShared<kQueries>);
+  const std::size_t shared_bytes = sizeof(AttentionShared<kFormat, kQueries>);
   if (!call.scratch) {
-    return Launch(AttentionKernel<kQueries>,
+    return Launch(AttentionKernel<kFormat, kQueries>,
                   {.grid = {x, 1, z},
                    .block = kAttentionThreads,
                    .shared_bytes = shared_bytes,
                    .stream = stream},
                   call);
   }
-  const cudaError_t error = Launch(ChunkKernel<kQueries>,
+  const cudaError_t error = Launch(ChunkKernel<kFormat, kQueries>,
                                    {.grid = {x, static_cast<unsigned>(call.chunks), z},
                                     .block = kAttentionThreads,
                                     .shared_bytes = shared_bytes,
@@ -147,6 +151,15 @@ cudaError_t LaunchAttentionOf(const AttentionCall& call, std::int64_t rows, int 
                  .block = static_cast<unsigned>(call.pages.head_dim),
                  .stream = stream},
                 call);
+}
+
+template <KvFormat kFormat>
+cudaError_t LaunchAttentionOf(const AttentionCall& call, std::int64_t rows, int kv_heads,
+                              cudaStream_t stream) {
+  const int group = call.heads / call.pages.kv_heads;
+  if (group == 1) return LaunchAttentionOf<kFormat, 1>(call, rows, kv_heads, stream);
+  if (group <= 4) return LaunchAttentionOf<kFormat, 4>(call, rows, kv_heads, stream);
+  return LaunchAttentionOf<kFormat, kMostQueries>(call, rows, kv_heads, stream);
 }
 
 inline cudaError_t LaunchAttention(const AttentionArgs& args, const DeviceRows& rows,
@@ -167,10 +180,15 @@ inline cudaError_t LaunchAttention(const AttentionArgs& args, const DeviceRows& 
                               .chunks = rows.chunks,
                               .pages = HeadPagesOf(args.kv)};
   const int count = static_cast<int>(kv_heads.end - kv_heads.begin);
-  const int group = args.heads / args.kv.layout.kv_heads;
-  if (group == 1) return LaunchAttentionOf<1>(call, rows.count, count, stream);
-  if (group <= 4) return LaunchAttentionOf<4>(call, rows.count, count, stream);
-  return LaunchAttentionOf<kMostQueries>(call, rows.count, count, stream);
+  switch (args.kv.layout.format) {
+    case KvFormat::kFp32:
+      return LaunchAttentionOf<KvFormat::kFp32>(call, rows.count, count, stream);
+    case KvFormat::kBf16:
+      return LaunchAttentionOf<KvFormat::kBf16>(call, rows.count, count, stream);
+    case KvFormat::kQ8:
+      return LaunchAttentionOf<KvFormat::kQ8>(call, rows.count, count, stream);
+  }
+  return cudaErrorInvalidConfiguration;
 }
 
 }  // namespace fallow::cuda

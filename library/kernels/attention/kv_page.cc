@@ -58,6 +58,10 @@ std::int64_t KvLayout::value_scale_offset(int position, int group) const {
   return key_bytes() + kPagePositions * padded_dim() + group * 32 + position * 2;
 }
 
+std::int64_t PagesOf(const SequenceRun& run) {
+  return (run.position + run.rows + kPagePositions - 1) / kPagePositions;
+}
+
 Range RowsOfRun(const SequenceRun& run, Range rows) {
   const std::int64_t begin = std::clamp<std::int64_t>(rows.begin - run.first_row, 0, run.rows);
   const std::int64_t end = std::clamp<std::int64_t>(rows.end - run.first_row, begin, run.rows);

@@ -54,6 +54,9 @@ struct SequenceRun {
   const std::int32_t* pages = nullptr;  // page ids of positions [0, position + rows)
 };
 
+// How many page ids a run has.
+std::int64_t PagesOf(const SequenceRun& run);
+
 // The rows of a run that lie in `rows` of the pass, counted from the run's first; may be empty.
 Range RowsOfRun(const SequenceRun& run, Range rows);
 

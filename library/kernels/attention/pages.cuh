@@ -1,4 +1,4 @@
-// Pages of kQ8 keys and values as device code finds its way in them: kv_page.h.
+// Pages of keys and values as device code finds its way in them: kv_page.h.
 #pragma once
 
 #include "kernels/attention/kv_page.h"
@@ -22,7 +22,8 @@ struct HeadPages {
     return pool + page * page_bytes + kv_head * head_bytes;
   }
 
-  // Bytes from the start of a head page. Four dims from a multiple of four on lie side by side.
+  // Bytes from the start of a head page of kQ8. Four dims from a multiple of four on lie side by
+  // side.
   __device__ __forceinline__ std::int64_t Key(int place, int dim) const {
     return std::int64_t{dim / kKeyBlock} * kKeyBlockBytes + kKeyScaleBytes +
            dim % kKeyBlock / 4 * 64 + place * 4 + dim % 4;
@@ -38,6 +39,42 @@ struct HeadPages {
   }
 };
 
+__device__ __forceinline__ float LoadBf16(const std::uint8_t* p) {
+  return FloatFromBf16(*reinterpret_cast<const std::uint16_t*>(p));
+}
+__device__ __forceinline__ void StoreBf16(float x, std::uint8_t* p) {
+  *reinterpret_cast<std::uint16_t*>(p) = Bf16FromFloat(x);
+}
+
+// Head pages of numbers that stand for themselves.
+template <KvFormat kFormat>
+struct NumberPages {
+  static constexpr bool kBf16 = kFormat == KvFormat::kBf16;
+  static constexpr int kKeyDims = kBf16 ? 2 : 1;  // of a word
+
+  // Bytes from the start of a head page.
+  static __device__ __forceinline__ std::int64_t Key(int place, int dim) {
+    return dim / kKeyDims * 64 + place * 4 + dim % kKeyDims * 2;
+  }
+  static __device__ __forceinline__ std::int64_t Value(const HeadPages& pages, int place, int dim) {
+    if (!kBf16) return pages.key_bytes + (std::int64_t{place} * pages.padded_dim + dim) * 4;
+    return pages.key_bytes + dim / 16 * 512 + place / 2 * 64 + dim % 16 * 4 + place % 2 * 2;
+  }
+
+  static __device__ __forceinline__ void Store(float x, std::uint8_t* p) {
+    if (kBf16) {
+      StoreBf16(x, p);
+    } else {
+      *reinterpret_cast<float*>(p) = x;
+    }
+  }
+
+  // Number `half` of a word: of fp32 the only one.
+  static __device__ __forceinline__ float NumberOf(std::uint32_t word, int half) {
+    return __uint_as_float(!kBf16 ? word : half == 0 ? word << 16 : word & 0xffff0000u);
+  }
+};
+
 inline HeadPages HeadPagesOf(const KvView& kv) {
   const KvLayout& layout = kv.layout;
   return {.pool = kv.pool + kv.block * layout.block_bytes(),
@@ -47,13 +84,6 @@ inline HeadPages HeadPagesOf(const KvView& kv) {
           .head_dim = layout.head_dim,
           .padded_dim = layout.padded_dim(),
           .kv_heads = layout.kv_heads};
-}
-
-__device__ __forceinline__ float LoadBf16(const std::uint8_t* p) {
-  return FloatFromBf16(*reinterpret_cast<const std::uint16_t*>(p));
-}
-__device__ __forceinline__ void StoreBf16(float x, std::uint8_t* p) {
-  *reinterpret_cast<std::uint16_t*>(p) = Bf16FromFloat(x);
 }
 
 }  // namespace fallow::cuda

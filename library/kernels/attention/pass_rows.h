@@ -13,7 +13,7 @@ namespace fallow {
 struct PassRow {
   std::int64_t row = 0;                 // of the pass
   std::int64_t position = 0;            // in its sequence
-  const std::int32_t* pages = nullptr;  // page ids of positions [0, position]
+  const std::int32_t* pages = nullptr;  // page ids of positions [0, position]; null: an idle row
 };
 
 // Those of `rows` that belong to a run, in order of runs.

@@ -9,7 +9,7 @@
 
 namespace fallow {
 
-// "cuda-emulated". Products and attention of the exact class alone.
+// "cuda-emulated"
 extern const KernelTable kEmulatedCudaKernels;
 
 namespace emulated {  // emulated.cc of each family

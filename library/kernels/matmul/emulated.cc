@@ -1,6 +1,4 @@
 // The CUDA kernels of this folder in the emulator.
-#include <cassert>
-
 #include "kernels/cuda/emulated.h"
 #include "kernels/matmul/kernel.cuh"
 
@@ -8,11 +6,12 @@ namespace fallow::emulated {
 
 void Matmul(const MatmulArgs& args, Range panels) {
   using cuda::emulator::Memory;
-  assert(args.x.arithmetic == Arithmetic::kExact && IsQuantised(args.weight.type));
   const std::int64_t groups = args.x.rows * args.x.k / kGroup;
   const std::int64_t count =
       args.x.rows > 0 ? (args.x.rows - 1) * args.stride + args.weight.rows : 0;
   const auto weight = Memory::Read(args.weight.data, args.weight.bytes());
+  const auto values = Memory::Read(args.x.values, args.x.rows * args.x.k);
+  const auto bf16 = Memory::Read(args.x.bf16, args.x.rows * args.x.k);
   const auto codes = Memory::Read(args.x.codes, args.x.rows * args.x.k);
   const auto scale = Memory::Read(args.x.scale, groups);
   const auto sum = Memory::Read(args.x.sum, groups);

@@ -195,16 +195,20 @@ __global__ void __launch_bounds__(kGemmThreads, 3)
   StoreTile(args, place, Smaller(panels.end * kPanelRows, args.weight.rows), totals);
 }
 
-template <WeightType kType>
-cudaError_t LaunchGemmOf(const MatmulArgs& args, Range panels, cudaStream_t stream) {
+inline LaunchShape GemmShape(const MatmulArgs& args, Range panels, std::size_t shared_bytes,
+                             cudaStream_t stream) {
   const std::int64_t rows = (args.x.rows + kGemmRows - 1) / kGemmRows;
   const std::int64_t columns = (panels.end - panels.begin + kGemmPanels - 1) / kGemmPanels;
-  return Launch(GemmKernel<kType>,
-                {.grid = {static_cast<unsigned>(rows), static_cast<unsigned>(columns)},
-                 .block = kGemmThreads,
-                 .shared_bytes = sizeof(GemmShared),
-                 .stream = stream},
-                args, panels, PanelBytes(kType, args.weight.cols));
+  return {.grid = {static_cast<unsigned>(rows), static_cast<unsigned>(columns)},
+          .block = kGemmThreads,
+          .shared_bytes = shared_bytes,
+          .stream = stream};
+}
+
+template <WeightType kType>
+cudaError_t LaunchGemmOf(const MatmulArgs& args, Range panels, cudaStream_t stream) {
+  return Launch(GemmKernel<kType>, GemmShape(args, panels, sizeof(GemmShared), stream), args,
+                panels, PanelBytes(kType, args.weight.cols));
 }
 
 // For quantised weights.

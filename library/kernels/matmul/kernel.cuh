@@ -1,8 +1,9 @@
-// Products of quantised weights on a GPU, by the kernel that suits the number of rows.
+// Products on a GPU, by the kernel that suits the weights and the number of rows.
 #pragma once
 
 #include "kernels/matmul/embed.cuh"
 #include "kernels/matmul/gemm.cuh"
+#include "kernels/matmul/numbers.cuh"
 #include "kernels/matmul/skinny.cuh"
 
 namespace fallow::cuda {
@@ -12,6 +13,7 @@ inline constexpr std::int64_t kMostSkinnyTiles = 2;
 
 inline cudaError_t LaunchMatmul(const MatmulArgs& args, Range panels,
                                 cudaStream_t stream = nullptr) {
+  if (!IsQuantised(args.weight.type)) return LaunchNumberProduct(args, panels, stream);
   const bool skinny = args.x.rows <= kMostSkinnyTiles * kMostSkinnyRows;
   return skinny ? LaunchSkinnyProduct(args, panels, stream) : LaunchGemm(args, panels, stream);
 }
