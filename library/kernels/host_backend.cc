@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "base/platform/memory.h"
 #include "base/status_macros.h"
 #include "kernels/backend.h"
+#include "kernels/buffer_part.h"
 
 namespace fallow {
 namespace {
@@ -25,21 +27,6 @@ class HostBuffer : public Buffer {
  private:
   std::uint8_t* memory_;  // null if empty
   std::int64_t bytes_;
-};
-
-// Part of another buffer, which it keeps.
-class BufferPart : public Buffer {
- public:
-  BufferPart(std::shared_ptr<Buffer> whole, std::int64_t begin, std::int64_t bytes)
-      : whole_(std::move(whole)), begin_(begin), bytes_(bytes) {}
-
-  std::uint8_t* data() override { return whole_->data() + begin_; }
-  std::int64_t size() const override { return bytes_; }
-
- private:
-  const std::shared_ptr<Buffer> whole_;
-  const std::int64_t begin_;
-  const std::int64_t bytes_;
 };
 
 // Whether the vectors have as many elements as rows, cols and type say.
@@ -68,6 +55,19 @@ class HostBackend : public Backend {
 
   std::string name() const override { return absl::StrCat("cpu ", table_.name); }
   std::string layout() const override { return kPanelLayout; }
+  std::int64_t memory_bytes() const override { return UsableMemory(); }
+  bool unified() const override { return true; }
+
+  void ToDevice(std::uint8_t* to, const void* from, std::int64_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void ToHost(void* to, const std::uint8_t* from, std::int64_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void Copy(std::uint8_t* to, const std::uint8_t* from, std::int64_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void Clear(std::uint8_t* at, std::int64_t bytes) override { std::memset(at, 0, bytes); }
 
   absl::StatusOr<std::shared_ptr<Buffer>> Allocate(std::int64_t bytes) override {
     if (bytes < 0) {
@@ -155,6 +155,10 @@ class HostBackend : public Backend {
         table_.attention(args, {end - 1, end});
       }
     });
+  }
+
+  void RunPass(const Pass& pass, absl::FunctionRef<void(std::int64_t rows)> enqueue) override {
+    enqueue(pass.rows);
   }
 
   absl::Status Finish() override { return absl::OkStatus(); }

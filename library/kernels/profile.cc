@@ -157,6 +157,21 @@ class ProfilingBackend : public Backend {
       : backend_(std::move(backend)), clock_(clock) {}
 
   std::string name() const override { return backend_->name(); }
+  std::int64_t memory_bytes() const override { return backend_->memory_bytes(); }
+  bool unified() const override { return backend_->unified(); }
+  void ToDevice(std::uint8_t* to, const void* from, std::int64_t bytes) override {
+    backend_->ToDevice(to, from, bytes);
+  }
+  void ToHost(void* to, const std::uint8_t* from, std::int64_t bytes) override {
+    backend_->ToHost(to, from, bytes);
+  }
+  void Copy(std::uint8_t* to, const std::uint8_t* from, std::int64_t bytes) override {
+    backend_->Copy(to, from, bytes);
+  }
+  void Clear(std::uint8_t* at, std::int64_t bytes) override { backend_->Clear(at, bytes); }
+  void RunPass(const Pass& pass, absl::FunctionRef<void(std::int64_t rows)> enqueue) override {
+    backend_->RunPass(pass, enqueue);
+  }
   absl::StatusOr<std::shared_ptr<Buffer>> Allocate(std::int64_t bytes) override {
     return backend_->Allocate(bytes);
   }

@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <limits>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "kernels/rope/tables.h"
 #include "model/alibi.h"
 #include "model/block_weights.h"
+#include "model/device_tables.h"
+#include "model/staged.h"
 
 namespace fallow {
 namespace {
@@ -29,6 +29,8 @@ Activation ActivationOf(ModelSpec::Activation activation) {
   }
   return Activation::kSilu;
 }
+
+std::int64_t Number(const void* address) { return reinterpret_cast<std::intptr_t>(address); }
 
 absl::Status CheckSpan(const ModelSpec& spec, BlockRange blocks, std::int64_t max_rows) {
   if (blocks.begin < 0 || blocks.empty() || blocks.end > spec.num_blocks) {
@@ -99,6 +101,7 @@ struct BlockSpan::Impl {
   absl::Status Check(std::span<const PassRun> runs, const KvCache& cache,
                      std::span<const std::uint8_t> failed);
   absl::Status Prepare(std::span<const PassRun> runs, KvCache& cache);
+  void Run(BlockRange blocks, KvCache& cache, float* hidden, std::span<std::uint8_t> failed);
   void RunBlock(const BlockWeights& weights, const KvView& kv, float* hidden, std::int64_t rows);
   void Normalise(const NormWeights& weights, const float* hidden, std::int64_t rows);
   void Attend(const BlockWeights& weights, const KvView& kv, float* hidden, std::int64_t rows);
@@ -111,18 +114,21 @@ struct BlockSpan::Impl {
   const NumericClass numeric_class;
   const std::int64_t max_rows;
   std::vector<BlockWeights> blocks;
-  DeviceVector slopes;               // ALiBi
-  std::optional<RopeTables> tables;  // RoPE
+  DeviceVector slopes;                 // ALiBi
+  std::optional<DeviceTables> tables;  // RoPE
 
+  Staged staged_hidden;     // [rows, hidden_size]
+  Staged staged_failed;     // [rows]
   ActivationBuffer normed;  // [rows, hidden_size]
   DeviceVector qkv;         // [rows, query heads | key heads | value heads]
   DeviceVector attended;    // [rows, query heads]
   ActivationBuffer attended_activations;
   DeviceVector inner;  // [rows, gate | up]
   ActivationBuffer inner_activations;
-  std::shared_ptr<Buffer> positions;  // int32 [rows]
+  Staged staged_positions;  // [rows]
 
   // Of the pass; kept to be reused.
+  std::vector<std::int32_t> positions;
   std::vector<SequenceRun> runs;
   std::vector<KvCache::SequenceId> ids;
 };
@@ -141,15 +147,19 @@ absl::Status BlockSpan::Impl::AllocateScratch() {
   FALLOW_ASSIGN_OR_RETURN(attended_activations, activations(queries()));
   FALLOW_ASSIGN_OR_RETURN(inner, floats(inner_stride()));
   FALLOW_ASSIGN_OR_RETURN(inner_activations, activations(spec.intermediate_size));
-  FALLOW_ASSIGN_OR_RETURN(positions,
-                          backend.Allocate(max_rows * std::int64_t{sizeof(std::int32_t)}));
+  const auto staged = [&](std::int64_t bytes) {
+    return Staged::Allocate(backend, max_rows * bytes);
+  };
+  FALLOW_ASSIGN_OR_RETURN(staged_hidden, staged(spec.hidden_size * std::int64_t{sizeof(float)}));
+  FALLOW_ASSIGN_OR_RETURN(staged_failed, staged(1));
+  FALLOW_ASSIGN_OR_RETURN(staged_positions, staged(sizeof(std::int32_t)));
   if (spec.position == ModelSpec::Position::kRope) {
-    tables.emplace(spec.rope_dims, spec.rope_theta, spec.rope_scaling);
+    tables.emplace(backend, RopeTables(spec.rope_dims, spec.rope_theta, spec.rope_scaling));
     return absl::OkStatus();
   }
   FALLOW_ASSIGN_OR_RETURN(slopes, AllocateFloats(backend, spec.num_heads));
   const std::vector<float> values = AlibiSlopes(spec.num_heads);
-  std::memcpy(slopes.data(), values.data(), values.size() * sizeof(float));
+  slopes.Fill(backend, values);
   return absl::OkStatus();
 }
 
@@ -182,7 +192,7 @@ absl::Status BlockSpan::Impl::Check(std::span<const PassRun> runs, const KvCache
 
 absl::Status BlockSpan::Impl::Prepare(std::span<const PassRun> pass, KvCache& cache) {
   runs.clear();
-  auto* position = reinterpret_cast<std::int32_t*>(positions->data());
+  positions.clear();
   std::int64_t first_row = 0;
   std::int64_t end = 0;
   for (const PassRun& run : pass) {
@@ -192,13 +202,40 @@ absl::Status BlockSpan::Impl::Prepare(std::span<const PassRun> pass, KvCache& ca
                     .position = run.position,
                     .pages = cache.pages(run.sequence)});
     for (std::int64_t i = 0; i < run.rows; ++i) {
-      position[first_row + i] = static_cast<std::int32_t>(run.position + i);
+      positions.push_back(static_cast<std::int32_t>(run.position + i));
     }
     first_row += run.rows;
     end = std::max(end, run.position + run.rows);
   }
-  if (tables) tables->Grow((end + kRopeStep - 1) / kRopeStep * kRopeStep);
-  return absl::OkStatus();
+  staged_positions.Send(positions.data(), first_row);
+  return tables ? tables->Grow((end + kRopeStep - 1) / kRopeStep * kRopeStep) : absl::OkStatus();
+}
+
+// `blocks` are counted from the span's first.
+void BlockSpan::Impl::Run(BlockRange blocks, KvCache& cache, float* hidden,
+                          std::span<std::uint8_t> failed) {
+  const auto rows = static_cast<std::int64_t>(failed.size());
+  const std::int64_t numbers = rows * spec.hidden_size;
+  float* x = staged_hidden.Send(hidden, numbers);
+  std::uint8_t* bad = staged_failed.Send(failed.data(), rows);
+  const Backend::Pass pass{
+      .runs = runs,
+      .rows = rows,
+      .max_rows = max_rows,
+      .key = {Number(this), blocks.begin, blocks.end, Number(cache.view(0).pool),
+              Number(tables ? tables->sine() : nullptr)}};
+  backend.RunPass(pass, [&](std::int64_t count) {
+    for (int block = blocks.begin; block < blocks.end; ++block) {
+      RunBlock(this->blocks[block], cache.view(block), x, count);
+      backend.Round({.x = x,
+                     .rows = count,
+                     .n = spec.hidden_size,
+                     .rounding = numeric_class.rounding,
+                     .failed = bad});
+    }
+  });
+  staged_hidden.Fetch(hidden, numbers);
+  staged_failed.Fetch(failed.data(), rows);
 }
 
 void BlockSpan::Impl::RunBlock(const BlockWeights& weights, const KvView& kv, float* hidden,
@@ -261,7 +298,7 @@ void BlockSpan::Impl::Rotate(float* x, int heads, std::int64_t rows) {
                 .heads = heads,
                 .head_dim = spec.head_dim,
                 .dims = spec.rope_dims,
-                .position = reinterpret_cast<const std::int32_t*>(positions->data()),
+                .position = staged_positions.At(positions.data()),
                 .cosine = tables->cosine(),
                 .sine = tables->sine()});
 }
@@ -335,15 +372,8 @@ absl::Status BlockSpan::Forward(std::span<const PassRun> runs, KvCache& cache, f
   std::fill(failed.begin(), failed.end(), 0);
   const auto rows = static_cast<std::int64_t>(failed.size());
   if (rows == 0) return absl::OkStatus();
-  for (int block = blocks.begin - impl_->range.begin; block < blocks.end - impl_->range.begin;
-       ++block) {
-    impl_->RunBlock(impl_->blocks[block], cache.view(block), hidden, rows);
-    impl_->backend.Round({.x = hidden,
-                          .rows = rows,
-                          .n = impl_->spec.hidden_size,
-                          .rounding = impl_->numeric_class.rounding,
-                          .failed = failed.data()});
-  }
+  impl_->Run({blocks.begin - impl_->range.begin, blocks.end - impl_->range.begin}, cache, hidden,
+             failed);
   return impl_->backend.Finish();
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "model/slots.h"
+#include "model/staged.h"
 
 namespace fallow {
 
@@ -22,8 +23,14 @@ struct Head::Impl {
   NormWeights final_norm;
   Weight head;              // shares the embedding's memory where the two are tied
   ActivationBuffer normed;  // [rows, hidden_size]
+  Staged staged_ids;        // [rows]
+  Staged staged_hidden;     // [rows, hidden_size]
+  Staged staged_failed;     // [rows]
+  Staged staged_logits;     // [rows, vocab_size]
   std::vector<std::uint8_t> failed;
 
+  absl::Status AllocateStaged();
+  absl::Status CheckRows(std::int64_t rows) const;
   absl::StatusOr<Weight> ReadMatrix(const SlotReader& reader, const std::string& slot) const {
     FALLOW_ASSIGN_OR_RETURN(LinearWeights linear,
                             reader.Linear(slot, 0, spec.vocab_size, spec.hidden_size));
@@ -32,6 +39,25 @@ struct Head::Impl {
   absl::Status ReadEmbedding(const SlotReader& reader);
   absl::Status ReadHead(const SlotReader& reader);
 };
+
+absl::Status Head::Impl::AllocateStaged() {
+  const auto staged = [&](std::int64_t rows, std::int64_t bytes) {
+    return Staged::Allocate(backend, rows * bytes);
+  };
+  constexpr std::int64_t kFloatBytes = sizeof(float);
+  FALLOW_ASSIGN_OR_RETURN(staged_ids, staged(max_rows, sizeof(TokenId)));
+  FALLOW_ASSIGN_OR_RETURN(staged_hidden, staged(max_rows, spec.hidden_size * kFloatBytes));
+  FALLOW_ASSIGN_OR_RETURN(staged_failed, staged(max_rows, 1));
+  if (!parts.logits) return absl::OkStatus();
+  FALLOW_ASSIGN_OR_RETURN(staged_logits, staged(max_rows, spec.vocab_size * kFloatBytes));
+  return absl::OkStatus();
+}
+
+absl::Status Head::Impl::CheckRows(std::int64_t rows) const {
+  if (rows >= 0 && rows <= max_rows) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("head: ", rows, " rows, expected at most ", max_rows));
+}
 
 absl::Status Head::Impl::ReadEmbedding(const SlotReader& reader) {
   if (parts.embed || (parts.logits && spec.tied_head)) {
@@ -75,10 +101,15 @@ absl::StatusOr<std::unique_ptr<Head>> Head::Load(const Checkpoint& checkpoint, c
                                              .final_norm = {},
                                              .head = {},
                                              .normed = {},
+                                             .staged_ids = {},
+                                             .staged_hidden = {},
+                                             .staged_failed = {},
+                                             .staged_logits = {},
                                              .failed = {}});
   const SlotReader::Source source{checkpoint, family, spec, numeric_class, backend};
   FALLOW_RETURN_IF_ERROR(impl->ReadEmbedding(SlotReader(source, packed.embedding.get())));
   FALLOW_RETURN_IF_ERROR(impl->ReadHead(SlotReader(source, packed.head.get())));
+  FALLOW_RETURN_IF_ERROR(impl->AllocateStaged());
   return std::unique_ptr<Head>(new Head(std::move(impl)));
 }
 
@@ -102,24 +133,28 @@ absl::Status Head::Embed(std::span<const TokenId> ids, float* hidden) {
     }
   }
   const auto rows = static_cast<std::int64_t>(ids.size());
+  FALLOW_RETURN_IF_ERROR(impl.CheckRows(rows));
   if (rows == 0) return absl::OkStatus();
+  float* x = impl.staged_hidden.At(hidden);
   impl.backend.Embed({.table = impl.embedding.panels,
-                      .ids = ids.data(),
+                      .ids = impl.staged_ids.Send(ids.data(), rows),
                       .rows = rows,
                       .scale = impl.spec.embedding_scale,
-                      .out = hidden});
+                      .out = x});
   if (impl.spec.embedding_norm) {
-    NormArgs norm = NormOf(impl.spec, impl.embedding_norm, hidden, rows);
-    norm.values = hidden;
+    NormArgs norm = NormOf(impl.spec, impl.embedding_norm, x, rows);
+    norm.values = x;
     norm.out.arithmetic = impl.numeric_class.arithmetic;
     impl.backend.Norm(norm);
   }
   impl.failed.assign(ids.size(), 0);
-  impl.backend.Round({.x = hidden,
+  impl.backend.Round({.x = x,
                       .rows = rows,
                       .n = impl.spec.hidden_size,
                       .rounding = impl.numeric_class.rounding,
-                      .failed = impl.failed.data()});
+                      .failed = impl.staged_failed.Send(impl.failed.data(), rows)});
+  impl.staged_hidden.Fetch(hidden, rows * impl.spec.hidden_size);
+  impl.staged_failed.Fetch(impl.failed.data(), rows);
   FALLOW_RETURN_IF_ERROR(impl.backend.Finish());
   const auto bad = std::find(impl.failed.begin(), impl.failed.end(), 1);
   if (bad != impl.failed.end()) {
@@ -133,21 +168,20 @@ absl::Status Head::Embed(std::span<const TokenId> ids, float* hidden) {
 absl::Status Head::Logits(const float* hidden, std::int64_t rows, float* logits) {
   Impl& impl = *impl_;
   if (!impl.parts.logits) return absl::InternalError("head: loaded without the logits' part");
-  if (rows < 0 || rows > impl.max_rows) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("head: logits of ", rows, " rows, expected at most ", impl.max_rows));
-  }
+  FALLOW_RETURN_IF_ERROR(impl.CheckRows(rows));
   if (rows == 0) return absl::OkStatus();
-  NormArgs norm = NormOf(impl.spec, impl.final_norm, hidden, rows);
+  const float* x = impl.staged_hidden.Send(hidden, rows * impl.spec.hidden_size);
+  NormArgs norm = NormOf(impl.spec, impl.final_norm, x, rows);
   norm.out = impl.normed.Rows(rows);
   impl.backend.Norm(norm);
   const MatmulArgs product{.weight = impl.head.panels,
                            .x = norm.out,
-                           .y = logits,
+                           .y = impl.staged_logits.At(logits),
                            .stride = impl.spec.vocab_size,
                            .bias = nullptr,
                            .add = false};
   impl.backend.Matmul({&product, 1});
+  impl.staged_logits.Fetch(logits, rows * impl.spec.vocab_size);
   return impl.backend.Finish();
 }
 

@@ -30,7 +30,7 @@ class Head {
   std::int64_t weight_bytes() const;
 
   // Hidden states of tokens, rounded as at a block's end. hidden [ids.size(), hidden_size]
-  // InvalidArgument for an id outside the vocabulary.
+  // InvalidArgument for an id outside the vocabulary, or more than max_rows ids.
   absl::Status Embed(std::span<const TokenId> ids, float* hidden);
 
   // logits [rows, vocab_size] of hidden [rows, hidden_size]; at most max_rows rows.

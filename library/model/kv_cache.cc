@@ -1,7 +1,6 @@
 #include "model/kv_cache.h"
 
 #include <cassert>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -27,11 +26,16 @@ absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const KvLayout& layout,
                      page_bytes, " bytes (", kPagePositions, " positions)"));
   }
   FALLOW_ASSIGN_OR_RETURN(auto pool, backend.Allocate(pages * page_bytes));
-  return std::unique_ptr<KvCache>(new KvCache(layout, pages, std::move(pool)));
+  return std::unique_ptr<KvCache>(new KvCache(layout, pages, std::move(pool), backend));
 }
 
-KvCache::KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool)
-    : layout_(layout), num_pages_(pages), pool_(std::move(pool)), references_(pages, 0) {}
+KvCache::KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool,
+                 Backend& backend)
+    : layout_(layout),
+      num_pages_(pages),
+      pool_(std::move(pool)),
+      backend_(backend),
+      references_(pages, 0) {}
 
 std::int64_t KvCache::capacity_tokens() const { return num_pages_ * kPagePositions; }
 
@@ -158,7 +162,7 @@ std::int32_t KvCache::TakeZeroed() {
   } else {
     page = free_.back();
     free_.pop_back();
-    std::memset(PageData(page), 0, layout_.page_bytes());
+    backend_.Clear(PageData(page), layout_.page_bytes());
   }
   references_[page] = 1;
   return page;
@@ -173,7 +177,7 @@ std::int32_t KvCache::TakeCopy(std::int32_t from) {
     page = free_.back();
     free_.pop_back();
   }
-  std::memcpy(PageData(page), PageData(from), layout_.page_bytes());
+  backend_.Copy(PageData(page), PageData(from), layout_.page_bytes());
   references_[page] = 1;
   return page;
 }

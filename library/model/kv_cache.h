@@ -19,7 +19,8 @@ class KvCache {
  public:
   using SequenceId = std::int64_t;
 
-  // Pages for at most `bytes` of memory. InvalidArgument if not one page fits.
+  // Pages for at most `bytes` of memory of the back end, which is borrowed. InvalidArgument if not
+  // one page fits.
   static absl::StatusOr<std::unique_ptr<KvCache>> Create(const KvLayout& layout, std::int64_t bytes,
                                                          Backend& backend);
 
@@ -63,7 +64,8 @@ class KvCache {
     std::vector<std::int32_t> pages{};
   };
 
-  KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool);
+  KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool,
+          Backend& backend);
   absl::Status CheckReservation(std::int64_t tokens) const;
   SequenceId Insert(Sequence sequence);
   std::int32_t TakeZeroed();
@@ -75,6 +77,7 @@ class KvCache {
   const KvLayout layout_;
   const std::int64_t num_pages_;
   const std::shared_ptr<Buffer> pool_;
+  Backend& backend_;
   std::vector<std::int32_t> free_;  // used before; all pages from next_fresh_ on are still zero
   std::int32_t next_fresh_ = 0;
   std::vector<std::int32_t> references_;  // by page

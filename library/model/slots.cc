@@ -1,6 +1,5 @@
 #include "model/slots.h"
 
-#include <cstring>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +10,10 @@ namespace fallow {
 absl::StatusOr<DeviceVector> AllocateFloats(Backend& backend, std::int64_t count) {
   FALLOW_ASSIGN_OR_RETURN(auto memory, backend.Allocate(count * std::int64_t{sizeof(float)}));
   return DeviceVector{std::move(memory)};
+}
+
+void DeviceVector::Fill(Backend& backend, std::span<const float> values) const {
+  backend.ToDevice(memory->data(), values.data(), static_cast<std::int64_t>(values.size_bytes()));
 }
 
 absl::StatusOr<ActivationBuffer> ActivationBuffer::Allocate(Backend& backend, Arithmetic arithmetic,
@@ -48,7 +51,7 @@ absl::StatusOr<DeviceVector> SlotReader::Vector(const std::string& slot, int blo
                                             count));
   }
   FALLOW_ASSIGN_OR_RETURN(DeviceVector vector, AllocateFloats(source_.backend, count));
-  std::memcpy(vector.data(), values.data(), values.size() * sizeof(float));
+  vector.Fill(source_.backend, values);
   return vector;
 }
 

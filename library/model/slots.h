@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,7 @@ struct DeviceVector {
   std::shared_ptr<Buffer> memory;
 
   float* data() const { return memory ? reinterpret_cast<float*>(memory->data()) : nullptr; }
+  void Fill(Backend& backend, std::span<const float> values) const;
 };
 absl::StatusOr<DeviceVector> AllocateFloats(Backend& backend, std::int64_t count);
 

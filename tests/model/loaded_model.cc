@@ -14,7 +14,7 @@ constexpr std::int64_t kCacheTokens = 4096;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(const Options& options) {
-  auto model = std::unique_ptr<LoadedModel>(new LoadedModel(*options.kernels, options.threads));
+  auto model = std::unique_ptr<LoadedModel>(new LoadedModel(options));
   FALLOW_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(options.path));
   FALLOW_ASSIGN_OR_RETURN(const Family family, Family::For(*checkpoint));
   FALLOW_ASSIGN_OR_RETURN(model->spec_, family.ReadSpec(*checkpoint));

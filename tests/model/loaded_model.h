@@ -23,7 +23,8 @@ class LoadedModel {
     std::string path;
     std::string numeric_class = "fp32";
     std::string weights = "auto";
-    const KernelTable* kernels = nullptr;
+    const KernelTable* kernels = nullptr;  // of the host, unless there is a back end
+    std::unique_ptr<Backend> (*backend)(WorkerPool& pool) = nullptr;
     int threads = 1;
     std::vector<int> cuts{};  // blocks at which the model is cut into spans
   };
@@ -57,8 +58,10 @@ class LoadedModel {
                                               std::int64_t chunk);
 
  private:
-  LoadedModel(const KernelTable& kernels, int threads)
-      : pool_(threads), backend_(MakeHostBackend(kernels, pool_)) {}
+  explicit LoadedModel(const Options& options)
+      : pool_(options.threads),
+        backend_(options.backend ? options.backend(pool_)
+                                 : MakeHostBackend(*options.kernels, pool_)) {}
 
   WorkerPool pool_;
   std::unique_ptr<Backend> backend_;

@@ -3,28 +3,35 @@
 # Emulated in order and in other orders, then with each access to memory watched; and what nvcc,
 # where there is one, makes of them.
 stage_cuda() {
-  local tests=build/dev/tests/kernels/cuda cases='~[floats]' seed nvcc=0
   local programs=(fallow_cuda_tests fallow_cuda_checked_tests fallow_fiber_ucontext_tests)
-  command -v nvcc >/dev/null && nvcc=1 && programs+=(fallow_cuda_ptx_tests fallow_ptx_tests)
+  command -v nvcc >/dev/null && programs+=(fallow_cuda_ptx_tests fallow_ptx_tests)
   cmake --preset dev
   cmake --build --preset dev --target "${programs[@]}"
-  "$tests/fallow_fiber_ucontext_tests"
-  "$tests/fallow_cuda_tests" "$cases"
-  for seed in 1 2; do
-    FALLOW_CUDA_SEED=$seed "$tests/fallow_cuda_tests" "$cases"
-  done
-  "$tests/fallow_cuda_checked_tests" "$cases" --durations yes
-  FALLOW_CUDA_SEED=1 "$tests/fallow_cuda_checked_tests" "~[faults]~[traffic]$cases"
-  if ((nvcc)); then judge_nvcc; else echo "no nvcc: its output is not judged"; fi
+  cuda_checks | run_at_once
+  command -v nvcc >/dev/null || echo "no nvcc: its output is not judged"
 }
 
-# Its PTX, interpreted, gives the same bits; its machine code keeps to budgets and spills nothing.
-judge_nvcc() {
-  local architecture
-  build/dev/tests/ptx/fallow_ptx_tests
+# A command a line, the longest first.
+cuda_checks() {
+  local tests=build/dev/tests/kernels/cuda architecture seed
+  echo "$tests/fallow_cuda_checked_tests --durations yes"
+  echo "env FALLOW_CUDA_SEED=1 $tests/fallow_cuda_checked_tests '~[faults]~[traffic]'"
+  for seed in 0 1 2; do echo "env FALLOW_CUDA_SEED=$seed $tests/fallow_cuda_tests"; done
+  echo "$tests/fallow_fiber_ucontext_tests"
+  command -v nvcc >/dev/null || return 0
+  # Its PTX, interpreted, gives the same bits; its machine code keeps to budgets and spills nothing.
   for architecture in 80 90 120; do
-    FALLOW_CUDA_PTX=$tests/instantiate.$architecture.ptx "$tests/fallow_cuda_ptx_tests" "$cases"
+    echo "env FALLOW_CUDA_PTX=$tests/instantiate.$architecture.ptx $tests/fallow_cuda_ptx_tests"
   done
-  python3 tests/cuda_budgets/budgets_test.py
-  python3 tests/cuda_budgets/budgets.py tests/cuda_budgets/kernels.json
+  echo "python3 tests/cuda_budgets/budgets.py tests/cuda_budgets/kernels.json"
+  echo "python3 tests/cuda_budgets/budgets_test.py"
+  echo "build/dev/tests/ptx/fallow_ptx_tests"
+}
+
+# Runs the commands of stdin, as many at once as there are cores, and shows what each printed.
+run_at_once() {
+  xargs -d '\n' -P "$(nproc)" -I{} bash -c '
+    output=$({} 2>&1); status=$?
+    printf "%s\n" "== {}" "$output"
+    exit $status'
 }

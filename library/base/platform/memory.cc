@@ -20,6 +20,10 @@ void PreferLargePages([[maybe_unused]] std::uint8_t* memory, [[maybe_unused]] st
 #endif
 }
 
+void AllowAccess(std::uint8_t* memory, std::int64_t bytes, bool allowed) {
+  mprotect(memory, static_cast<std::size_t>(bytes), allowed ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
 void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes) {
   munmap(memory, static_cast<std::size_t>(bytes));
 }

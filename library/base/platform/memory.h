@@ -13,6 +13,10 @@ std::uint8_t* ReserveMemory(std::int64_t bytes);
 // to end then needs fewer look-ups of addresses. A touched byte may take up the whole page.
 void PreferLargePages(std::uint8_t* memory, std::int64_t bytes);
 
+// Whether [memory, memory + bytes) of what ReserveMemory returned, in whole pages, may be touched:
+// else whoever does is stopped by the system.
+void AllowAccess(std::uint8_t* memory, std::int64_t bytes, bool allowed);
+
 // Gives back what ReserveMemory(bytes) returned.
 void ReleaseMemory(std::uint8_t* memory, std::int64_t bytes);
 

@@ -32,6 +32,7 @@ class RopeTables {
   void Grow(std::int64_t positions);
 
   std::int64_t positions() const { return positions_; }
+  int pairs() const { return dims_ / 2; }
   const float* cosine() const { return cosine_.data(); }
   const float* sine() const { return sine_.data(); }
 

@@ -178,12 +178,25 @@ cudaError_t RunGrid(const LaunchShape& shape, const Call& call);
 // Reports a launch that was refused; what a kernel does wrong is reported at once.
 void CheckLaunch(cudaError_t error);
 
+// Keeps a copy of the closure for a stream (stream.h), to be run by it later.
+cudaError_t Enqueue(cudaStream_t stream, const void* closure, std::size_t bytes,
+                    cudaError_t (*run)(const void* closure));
+
 }  // namespace emulator
 
-// Runs the kernel, and returns when all of its threads have ended.
+// Enqueues the kernel on the shape's stream. Without one it runs at once, and all of its threads
+// have ended on return.
 template <typename... Parameters>
 cudaError_t Launch(void (*kernel)(Parameters...), const LaunchShape& shape,
                    std::type_identity_t<Parameters>... arguments) {
+  if (shape.stream) {
+    LaunchShape at_once = shape;
+    at_once.stream = nullptr;
+    const auto later = [=] { return Launch(kernel, at_once, arguments...); };
+    static_assert(std::is_trivially_copyable_v<decltype(later)>);
+    return emulator::Enqueue(shape.stream, &later, sizeof later,
+                             [](const void* f) { return (*static_cast<decltype(later)*>(f))(); });
+  }
   // Not watched: arguments are read from the launching thread's stack.
   const auto call = [&]() __attribute__((no_sanitize("thread"))) { kernel(arguments...); };
   const auto call_it = [](const void* f) __attribute__((no_sanitize("thread"))) {

@@ -1,0 +1,70 @@
+// What the CUDA back end asks of the CUDA run time, for one device and one stream. The words are
+// CUDA's: see its programming guide.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/cuda/launches.h"
+
+namespace fallow::cuda {
+
+// What a stream was given while it was recorded.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+};
+
+// Errors of what is enqueued are kept, the first of them until the end: an error of a device is for
+// good. Not thread-safe.
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  virtual std::string name() const = 0;  // "cuda-emulated"
+  virtual int multiprocessors() const = 0;
+  virtual std::int64_t memory_bytes() const = 0;
+  virtual const Launches& launches() const = 0;
+  virtual void* stream() = 0;
+
+  // Memory of the device, zeroed; pages of the host that the device reads and writes itself. Null
+  // if there are none left. May wait for the stream.
+  virtual std::uint8_t* Allocate(std::int64_t bytes) = 0;
+  virtual void Free(std::uint8_t* memory) = 0;
+  virtual std::uint8_t* AllocatePinned(std::int64_t bytes) = 0;
+  virtual void FreePinned(std::uint8_t* memory) = 0;
+
+  // Enqueued. `pinned` lies in memory of AllocatePinned, all else in that of Allocate.
+  virtual void CopyToDevice(std::uint8_t* to, const std::uint8_t* pinned, std::int64_t bytes) = 0;
+  virtual void CopyToHost(std::uint8_t* pinned, const std::uint8_t* from, std::int64_t bytes) = 0;
+  virtual void Copy(std::uint8_t* to, const std::uint8_t* from, std::int64_t bytes) = 0;
+  virtual void Clear(std::uint8_t* at, std::int64_t bytes) = 0;
+
+  // Takes note of what a launch returned.
+  virtual void Note(int error) = 0;
+
+  // Waits for all that was enqueued. ResourceExhausted or Internal, with CUDA's name of the error.
+  virtual absl::Status Synchronize() = 0;
+
+  // What is enqueued in between goes to a graph instead. Null if that failed: then nothing was
+  // enqueued, and the error is kept.
+  virtual void BeginRecording() = 0;
+  virtual std::unique_ptr<Graph> EndRecording() = 0;
+
+  // Enqueues all of a graph of this run time's.
+  virtual void Replay(Graph& graph) = 0;
+};
+
+// The first GPU of this machine. FailedPrecondition if this build or machine has none, its driver
+// is too old, or it is older than compute capability 8.0.
+absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu();
+
+// The emulator, with a stand-in for the run time that is stricter than it: memory of the device
+// cannot be touched by the host, nothing runs before Synchronize(), and a graph is refused that
+// names memory which has been freed since.
+std::unique_ptr<Runtime> MakeEmulatedRuntime();
+
+}  // namespace fallow::cuda
