@@ -23,6 +23,7 @@ void VisitFields(BlockServer::Options& options, Visit visit) {
   visit("numeric_class", options.numeric_class);
   visit("weights", options.weights);
   visit("threads", options.threads);
+  visit("device", options.device);
   visit("max_sessions", options.max_sessions);
   visit("kv_memory", options.kv_memory);
   visit("cache", options.cache);
@@ -41,6 +42,7 @@ void VisitFields(DistributedModel::Options& options, Visit visit) {
   visit("numeric_class", options.numeric_class);
   visit("weights", options.weights);
   visit("threads", options.threads);
+  visit("device", options.device);
   visit("kv_memory", options.kv_memory);
   visit("cache", options.cache);
   visit("connect_timeout", options.connect_timeout);

@@ -48,6 +48,7 @@ absl::Status ModelState::ServeInProcess() {
                                             .numeric_class = options_.numeric_class,
                                             .weights = options_.weights,
                                             .threads = options_.threads,
+                                            .device = options_.device,
                                             .kv_memory = options_.kv_memory,
                                             .cache = options_.cache},
                                            server.peer(), network_->Attach(server.peer())));
@@ -68,6 +69,10 @@ absl::Status ModelState::ConnectToPeers() {
     return absl::InvalidArgumentError(
         absl::StrCat("weights = \"", options_.weights,
                      "\" with peers: they chose theirs; ask for a numeric_class instead"));
+  }
+  if (options_.device != "auto") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device = \"", options_.device, "\" with peers: they chose theirs"));
   }
   PeerTable::Options table{.peers = {},
                            .num_blocks = spec_.num_blocks,

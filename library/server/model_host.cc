@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
-#include "base/platform/memory.h"
 #include "base/status_macros.h"
 #include "model/digest_index.h"
+#include "server/device.h"
 #include "server/limits.h"
 
 namespace fallow {
@@ -46,7 +46,7 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
       const NumericClass numeric_class,
       NumericClass::Choose(options.numeric_class, options.weights, *host->checkpoint_));
   served.numeric_class = numeric_class.ToString();
-  FALLOW_RETURN_IF_ERROR(host->MakeBackend(options.threads, clock));
+  FALLOW_RETURN_IF_ERROR(host->MakeBackend(options, clock));
   FALLOW_ASSIGN_OR_RETURN(const auto cache, OpenCache(options.cache));
   FALLOW_RETURN_IF_ERROR(host->ReadDigests(cache.get()));
   FALLOW_RETURN_IF_ERROR(host->ReadWeights(numeric_class, cache.get()));
@@ -54,17 +54,17 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
   return host;
 }
 
-absl::Status ModelHost::MakeBackend(int threads, KernelClock* clock) {
-  FALLOW_RETURN_IF_ERROR(WorkerPool::Check(threads));
+absl::Status ModelHost::MakeBackend(const BlockServer::Options& options, KernelClock* clock) {
+  FALLOW_RETURN_IF_ERROR(WorkerPool::Check(options.threads));
   const char* isa = std::getenv("FALLOW_ISA");
   const KernelTable* kernels = ChooseCpuKernels(isa);
   if (kernels == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat("FALLOW_ISA = ", isa, ": not an instruction set of this build and machine"));
   }
-  pool_ = WorkerPool::ForModel(threads);
+  pool_ = WorkerPool::ForModel(options.threads);
   isa_ = kernels->name;
-  backend_ = MakeHostBackend(*kernels, *pool_);
+  FALLOW_ASSIGN_OR_RETURN(backend_, fallow::MakeBackend(options.device, *kernels, *pool_));
   if (clock != nullptr) backend_ = MakeProfilingBackend(std::move(backend_), *clock);
   served_.backend = backend_.get();
   return absl::OkStatus();
@@ -117,7 +117,7 @@ absl::Status ModelHost::ReadWeights(const NumericClass& numeric_class, WeightCac
 
 absl::Status ModelHost::ReserveKv(std::int64_t bytes) {
   if (bytes < 0) return absl::InvalidArgumentError(absl::StrCat("kv_memory = ", bytes));
-  if (bytes == 0) bytes = UsableMemory() / 4;
+  if (bytes == 0) bytes = backend_->memory_bytes() / 4;
   FALLOW_ASSIGN_OR_RETURN(cache_, KvCache::Create(span_->kv_layout(), bytes, *backend_));
   served_.cache = cache_.get();
   return absl::OkStatus();

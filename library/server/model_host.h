@@ -32,7 +32,7 @@ class ModelHost {
 
  private:
   ModelHost() = default;
-  absl::Status MakeBackend(int threads, KernelClock* clock);
+  absl::Status MakeBackend(const BlockServer::Options& options, KernelClock* clock);
   absl::Status ReadDigests(const WeightCache* cache);
   absl::Status ReadWeights(const NumericClass& numeric_class, WeightCache* cache);
   absl::Status ReserveKv(std::int64_t bytes);

@@ -136,6 +136,7 @@ absl::StatusOr<Profile> ProfileModel(const ProfileOptions& options) {
   server.numeric_class = options.numeric_class;
   server.weights = options.weights;
   server.threads = options.threads;
+  server.device = "cpu";
   FALLOW_ASSIGN_OR_RETURN(const auto host, ModelHost::Load(server, &clock));
   const ServedModel& model = host->served();
 

@@ -43,6 +43,7 @@ CutModel::CutModel(const Options& options)
                                                  .numeric_class = options.numeric_class,
                                                  .weights = options.weights,
                                                  .threads = 2,
+                                                 .device = hop.device,
                                                  .kv_memory = kKvMemory})));
     client_.peers.push_back(servers_.back()->address());
   }

@@ -17,6 +17,7 @@ class CutModel {
   struct Hop {
     BlockRange blocks;
     std::string isa;  // that its kernels use
+    std::string device = "cpu";
   };
   struct Options {
     std::string checkpoint;

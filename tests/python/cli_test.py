@@ -1,41 +1,18 @@
 """The command line, run as users run it."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 
 import fallow
 import pytest
 
-from conftest import LLAMA
-
-FALLOW = [sys.executable, "-m", "fallow"]
-SMALL = ["--threads", "1", "--kv-memory", str(64 << 20)]
+from conftest import FALLOW, LLAMA, SMALL
 
 
 def run(*arguments, **keywords):
     return subprocess.run([*FALLOW, *arguments], capture_output=True, text=True, timeout=120,
                           **keywords)
-
-
-@pytest.fixture
-def serve():
-    """Starts `fallow serve` and returns the process and its first line."""
-    processes = []
-
-    def start(*arguments):
-        command = [*FALLOW, "serve", LLAMA, "--listen", "127.0.0.1:0", *SMALL, *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, env=dict(os.environ, COLUMNS="40"))
-        processes.append(process)
-        return process, process.stdout.readline()
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])

@@ -14,6 +14,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 LLAMA = str(GOLDEN / "llama")
+FALLOW = [sys.executable, "-m", "fallow"]
+SMALL = ["--threads", "1", "--kv-memory", str(64 << 20)]
 
 # Whoever runs the tests in the background has Ctrl-C ignored, by all children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,6 +62,24 @@ def servers():
     with fallow.BlockServer(LLAMA, blocks="0:3", **common) as first:
         with fallow.BlockServer(LLAMA, blocks="3:6", **common) as second:
             yield [first.address, second.address]
+
+
+@pytest.fixture
+def serve():
+    """Starts `fallow serve` and returns the process and its first line."""
+    processes = []
+
+    def start(*arguments):
+        command = [*FALLOW, "serve", LLAMA, "--listen", "127.0.0.1:0", *SMALL, *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, env=dict(os.environ, COLUMNS="40"))
+        processes.append(process)
+        return process, process.stdout.readline()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 def read_safetensors(path):

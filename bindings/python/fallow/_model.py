@@ -60,6 +60,7 @@ class AutoDistributedModelForCausalLM:
         numeric_class: str = "auto",
         weights: str = "auto",
         threads: int = 0,
+        device: str = "auto",
         kv_memory: int = 0,
         cache: str = "",
         connect_timeout: float = 5.0,
@@ -74,6 +75,7 @@ class AutoDistributedModelForCausalLM:
         numeric_class: auto, fp32, bf16, exact, or a whole class string; with peers auto is theirs
         weights: auto, fp32, bf16, q8, q4; without peers only
         threads: of the computation in this process; 0: all cores
+        device: auto (a GPU if there is one), cpu, cuda, cuda-emulated; without peers only
         kv_memory: bytes for keys and values in this process; 0: a quarter of the memory
         cache: of packed weights, for quick starts: a directory, or auto; "": none; without peers
         connect_timeout: seconds
@@ -92,6 +94,7 @@ class AutoDistributedModelForCausalLM:
             "numeric_class": numeric_class,
             "weights": weights,
             "threads": threads,
+            "device": device,
             "kv_memory": kv_memory,
             "cache": cache,
             "connect_timeout": connect_timeout,

@@ -30,6 +30,7 @@ class BlockServer:
         numeric_class: str = "auto",
         weights: str = "auto",
         threads: int = 0,
+        device: str = "auto",
         max_sessions: int = 64,
         kv_memory: int = 0,
         cache: str = "",
@@ -49,6 +50,7 @@ class BlockServer:
         numeric_class: auto, fp32, bf16, exact, or a whole class string
         weights: auto, fp32, bf16, q8, q4
         threads: of the computation; 0: all cores
+        device: auto (a GPU if there is one), cpu, cuda, or cuda-emulated: CUDA in an emulator, slowly
         max_sessions: open at once
         kv_memory: bytes for keys and values; 0: a quarter of the memory
         cache: of packed weights, for quick starts: a directory, or auto; "": none
@@ -70,6 +72,7 @@ class BlockServer:
                 "numeric_class": numeric_class,
                 "weights": weights,
                 "threads": threads,
+                "device": device,
                 "max_sessions": max_sessions,
                 "kv_memory": kv_memory,
                 "cache": cache,

@@ -28,6 +28,7 @@ class DistributedModel {
         "auto";                    // auto: that of the peers; else they must announce this one
     std::string weights = "auto";  // without peers: auto, fp32, bf16, q8, q4
     int threads = 0;               // without peers and for private ends; 0: all cores
+    std::string device = "auto";   // without peers: as BlockServer's
     std::int64_t kv_memory = 0;    // without peers; 0: a quarter of the memory
     std::string cache;             // as BlockServer's, without peers
     absl::Duration connect_timeout = absl::Seconds(5);
