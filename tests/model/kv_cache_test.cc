@@ -4,54 +4,22 @@
 #include <cstring>
 #include <map>
 #include <random>
-#include <string>
 #include <vector>
 
 namespace fallow {
 namespace {
 
-class HostBuffer : public Buffer {
- public:
-  explicit HostBuffer(std::int64_t bytes) : bytes_(bytes) {}
-  std::uint8_t* data() override { return bytes_.data(); }
-  std::int64_t size() const override { return static_cast<std::int64_t>(bytes_.size()); }
-
- private:
-  std::vector<std::uint8_t> bytes_;
-};
-
-// Has memory and does nothing else.
-class MemoryBackend : public Backend {
- public:
-  std::string name() const override { return "memory"; }
-  absl::StatusOr<std::shared_ptr<Buffer>> Allocate(std::int64_t bytes) override {
-    return std::make_shared<HostBuffer>(bytes);
-  }
-  absl::StatusOr<Weight> Pack(const WeightRows&) override { return absl::UnimplementedError(""); }
-  std::string layout() const override { return "none"; }
-  absl::Status PackTo(const WeightRows&, std::span<std::uint8_t>) override {
-    return absl::UnimplementedError("");
-  }
-  absl::StatusOr<Weight> Use(Panels, std::shared_ptr<Buffer>) override {
-    return absl::UnimplementedError("");
-  }
-  void ToActivations(const ActivationsArgs&) override {}
-  void Round(const RoundArgs&) override {}
-  void Embed(const EmbedArgs&) override {}
-  void Matmul(std::span<const MatmulArgs>) override {}
-  void Norm(const NormArgs&) override {}
-  void Rope(const RopeArgs&) override {}
-  void Append(const AppendArgs&) override {}
-  void Attention(const AttentionArgs&) override {}
-  void Glu(const GluArgs&) override {}
-  absl::Status Finish() override { return absl::OkStatus(); }
-};
+// Caches of all tests have their memory from one back end.
+Backend& Host() {
+  static WorkerPool pool(1);
+  static const std::unique_ptr<Backend> backend = MakeHostBackend(*CpuKernels().back(), pool);
+  return *backend;
+}
 
 constexpr KvLayout kLayout{.format = KvFormat::kFp32, .blocks = 1, .kv_heads = 1, .head_dim = 64};
 
 std::unique_ptr<KvCache> CacheOf(std::int64_t pages) {
-  MemoryBackend backend;
-  return KvCache::Create(kLayout, pages * kLayout.page_bytes(), backend).value();
+  return KvCache::Create(kLayout, pages * kLayout.page_bytes(), Host()).value();
 }
 
 // Positions are told apart by one byte of their page each.
@@ -77,7 +45,7 @@ std::vector<std::uint8_t> Held(const KvCache& cache, KvCache::SequenceId id) {
 }
 
 TEST_CASE("a cache needs room for one page", "[model][kv_cache]") {
-  MemoryBackend backend;
+  Backend& backend = Host();
   for (std::int64_t bytes : {std::int64_t{-1}, std::int64_t{0}, kLayout.page_bytes() - 1}) {
     CHECK(KvCache::Create(kLayout, bytes, backend).status().code() ==
           absl::StatusCode::kInvalidArgument);
