@@ -17,6 +17,7 @@ __device__ __forceinline__ float FloatFromFp16(std::uint16_t bits) {
 __device__ __forceinline__ std::uint32_t Load4(const void* p) {
   return *static_cast<const std::uint32_t*>(p);
 }
+__device__ __forceinline__ uint2 Load8(const void* p) { return *static_cast<const uint2*>(p); }
 __device__ __forceinline__ uint4 Load16(const void* p) { return *static_cast<const uint4*>(p); }
 __device__ __forceinline__ void Store16(void* p, uint4 value) { *static_cast<uint4*>(p) = value; }
 

@@ -4,8 +4,8 @@
 // Kernels are plain CUDA. What keeps both sides alike:
 //   - launch with Launch(kernel, shape, arguments...) alone
 //   - all shared memory is one struct: auto& shared = SharedStorage<T>()
-//   - memory is read and written as elements of its own type; wider only by Load4, Load16, Store16
-//     and CopyAsync16, at addresses that are multiples of the width
+//   - memory is read and written as elements of its own type; wider only by Load4, Load8, Load16,
+//     Store16 and CopyAsync16, at addresses that are multiples of the width
 //   - warps talk through the _sync intrinsics, with explicit masks; shuffles order no memory
 //   - inline PTX stands in nvcc.cuh alone, each wrapper with a twin in emulator/device.h
 //   - the order of floating-point operations is part of a kernel: __fmaf_rn, __fadd_rn, …, or the

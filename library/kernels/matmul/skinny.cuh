@@ -44,16 +44,45 @@ __device__ __forceinline__ RowTile TileOf(const Activations& x, std::int64_t fir
           .groups = groups};
 }
 
-// dots[m] = exact::kRounderBits + the group's dot product with row m: as bits a float, from which
-// exact::kRounder is to be taken.
+// What is read of a row besides its codes, for the two groups of a block: at once, since each read
+// costs a sector.
+struct PairOfGroups {
+  float scale[2];
+  float scaled_sum[2];
+  std::int32_t start[2];  // exact::kRounderBits, less what zero points add
+};
+
+// Of a group of the pair; no index, so it stays in registers.
+template <typename T>
+__device__ __forceinline__ T Half(const T (&pair)[2], int half) {
+  return half == 0 ? pair[0] : pair[1];
+}
+
+// `group` is even.
+template <WeightType kType>
+__device__ __forceinline__ PairOfGroups LoadPair(const RowTile& x, int m, int group) {
+  PairOfGroups pair = {{}, {}, {exact::kRounderBits, exact::kRounderBits}};
+  const int at = x.At(m, group);
+  const uint2 scale = Load8(x.scale + at);
+  pair.scale[0] = __uint_as_float(scale.x);
+  pair.scale[1] = __uint_as_float(scale.y);
+  if (kType == WeightType::kQ4_1) {
+    const uint2 sums = Load8(x.scaled_sum + at);
+    pair.scaled_sum[0] = __uint_as_float(sums.x);
+    pair.scaled_sum[1] = __uint_as_float(sums.y);
+  }
+  if (kType == WeightType::kQ4_0) {
+    const uint2 sums = Load8(x.sum + at);
+    pair.start[0] -= PanelPlaces<kType>::kZero * static_cast<std::int32_t>(sums.x);
+    pair.start[1] -= PanelPlaces<kType>::kZero * static_cast<std::int32_t>(sums.y);
+  }
+  return pair;
+}
+
+// dots[m] += the group's dot product with row m.
 template <WeightType kType, int kRows>
 __device__ __forceinline__ void DotGroup(const std::uint8_t* codes, const RowTile& x, int group,
                                          int (&dots)[kRows]) {
-#pragma unroll
-  for (int m = 0; m < kRows; ++m) {
-    dots[m] = exact::kRounderBits;
-    if (kType == WeightType::kQ4_0) dots[m] -= PanelPlaces<kType>::kZero * x.sum[x.At(m, group)];
-  }
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const EightCodes low = LoadEight<kType>(codes, 2 * half);
@@ -80,21 +109,34 @@ __device__ __forceinline__ void SumSegment(const std::uint8_t* panel, int row_of
 #pragma unroll
   for (int m = 0; m < kRows; ++m) sums[m] = 0;
 #pragma unroll 1
-  for (int group = begin; group < end; ++group) {
+  for (int group = begin; group < end; group += 2) {
     const std::uint8_t* block = panel + std::int64_t{group / 2} * Places::kBlock;
-    const auto* scales = reinterpret_cast<const std::uint16_t*>(block) + group % 2 * kPanelRows;
-    int dots[kRows];
-    DotGroup<kType>(block + Places::kHeader + group % 2 * Places::kCodes + 4 * row_of_panel, x,
-                    group, dots);
-    const float scale = FloatFromFp16(scales[row_of_panel]);
-    float minimum = 0;
-    if (kType == WeightType::kQ4_1) minimum = FloatFromFp16(scales[kSliceBytes / 2 + row_of_panel]);
+    PairOfGroups pairs[kRows];
 #pragma unroll
-    for (int m = 0; m < kRows; ++m) {
-      const int at = x.At(m, group);
-      const float dot = __fsub_rn(__uint_as_float(static_cast<unsigned>(dots[m])), exact::kRounder);
-      sums[m] = __fmaf_rn(dot, __fmul_rn(scale, x.scale[at]), sums[m]);
-      if (kType == WeightType::kQ4_1) sums[m] = __fmaf_rn(minimum, x.scaled_sum[at], sums[m]);
+    for (int m = 0; m < kRows; ++m) pairs[m] = LoadPair<kType>(x, m, group);
+#pragma unroll(kRows == 1 ? 2 : 1)  // more rows need the registers
+    for (int half = 0; half < 2; ++half) {
+      const auto* scales = reinterpret_cast<const std::uint16_t*>(block) + half * kPanelRows;
+      int dots[kRows];
+#pragma unroll
+      for (int m = 0; m < kRows; ++m) dots[m] = Half(pairs[m].start, half);
+      DotGroup<kType>(block + Places::kHeader + half * Places::kCodes + 4 * row_of_panel, x,
+                      group + half, dots);
+      const float scale = FloatFromFp16(scales[row_of_panel]);
+      float minimum = 0;
+      if (kType == WeightType::kQ4_1) {
+        minimum = FloatFromFp16(scales[kSliceBytes / 2 + row_of_panel]);
+      }
+#pragma unroll
+      for (int m = 0; m < kRows; ++m) {
+        // As bits it is a float, from which the rounder is to be taken.
+        const auto bits = static_cast<unsigned>(dots[m]);
+        const float dot = __fsub_rn(__uint_as_float(bits), exact::kRounder);
+        sums[m] = __fmaf_rn(dot, __fmul_rn(scale, Half(pairs[m].scale, half)), sums[m]);
+        if (kType == WeightType::kQ4_1) {
+          sums[m] = __fmaf_rn(minimum, Half(pairs[m].scaled_sum, half), sums[m]);
+        }
+      }
     }
   }
 }

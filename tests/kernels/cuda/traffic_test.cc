@@ -1,6 +1,8 @@
 // That the counts of sectors and banks are those of an analysis by hand.
 
 #include <catch2/catch_test_macros.hpp>
+#include <cstdio>
+#include <string>
 
 #include "kernels/cuda/emulated.h"
 #include "kernels/cuda/emulator/options.h"
@@ -79,6 +81,36 @@ TEST_CASE("products use all of each sector, and no bank two times", "[cuda][traf
         CHECK(line.parts == line.ideal);
       }
     }
+  }
+}
+
+// What a token costs: the weights once, in whole sectors, and little else.
+TEST_CASE("decoding transfers at most 1.18 times the bytes of its weights", "[cuda][traffic]") {
+  constexpr std::int64_t kCols = 2048;
+  for (const WeightType type : kWeightTypes) {
+    Random random(2);
+    const PackedWeight weight(RandomWeights(type, 64, kCols, random));
+    const Arithmetic arithmetic = IsQuantised(type)           ? Arithmetic::kExact
+                                  : type == WeightType::kBf16 ? Arithmetic::kBf16
+                                                              : Arithmetic::kFp32;
+    const std::vector<float> values = random.Many(kCols);
+    const ActivationRows x(arithmetic, 1, kCols);
+    CpuKernels().back()->activations(
+        {.x = values.data(), .rows = 1, .n = kCols, .stride = kCols, .out = x.view()}, {0, 1});
+    alignas(64) float y[64];
+    const auto lines = TrafficOf([&] {
+      kEmulatedCudaKernels.matmul({.weight = weight.panels(), .x = x.view(), .y = y, .stride = 64},
+                                  {0, 4});
+    });
+    std::int64_t sectors = 0;
+    for (const LineTraffic& line : lines) sectors += line.shared ? 0 : line.parts;
+    const double ratio =
+        32.0 * static_cast<double>(sectors) / static_cast<double>(weight.panels().bytes());
+    std::printf("%s: %.3f times the bytes of its weights\n", std::string(Name(type)).c_str(),
+                ratio);
+    CAPTURE(Name(type), ratio);
+    CHECK(ratio >= 1);
+    CHECK(ratio <= 1.18);
   }
 }
 

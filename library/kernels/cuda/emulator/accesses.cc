@@ -34,22 +34,26 @@ __attribute__((noinline)) void* SharedMemory(std::size_t bytes) {
 
 }  // namespace emulator
 
-__attribute__((noinline)) std::uint32_t Load4(const void* p) {
-  if constexpr (emulator::kChecked) {
-    emulator::Checker::Get().Access({p, 4, __builtin_return_address(0)});
-  }
-  std::uint32_t value;
+namespace {
+
+template <typename T>
+T Load(const void* p, const void* site) {
+  if constexpr (emulator::kChecked) emulator::Checker::Get().Access({p, sizeof(T), site});
+  T value;
   std::memcpy(&value, p, sizeof value);
   return value;
 }
 
+}  // namespace
+
+__attribute__((noinline)) std::uint32_t Load4(const void* p) {
+  return Load<std::uint32_t>(p, __builtin_return_address(0));
+}
+__attribute__((noinline)) uint2 Load8(const void* p) {
+  return Load<uint2>(p, __builtin_return_address(0));
+}
 __attribute__((noinline)) uint4 Load16(const void* p) {
-  if constexpr (emulator::kChecked) {
-    emulator::Checker::Get().Access({p, 16, __builtin_return_address(0)});
-  }
-  uint4 value;
-  std::memcpy(&value, p, sizeof value);
-  return value;
+  return Load<uint4>(p, __builtin_return_address(0));
 }
 
 __attribute__((noinline)) void Store16(void* p, uint4 value) {

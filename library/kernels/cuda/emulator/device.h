@@ -23,6 +23,9 @@ struct dim3 {
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
   unsigned x, y, z;
 };
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
@@ -132,6 +135,7 @@ namespace fallow::cuda {
 using fallow::FloatFromFp16;
 
 std::uint32_t Load4(const void* p);
+uint2 Load8(const void* p);
 uint4 Load16(const void* p);
 void Store16(void* p, uint4 value);
 
