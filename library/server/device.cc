@@ -18,6 +18,7 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const std::string& device,
   if (gpu.ok()) return MakeCudaBackend(*std::move(gpu), pool);
   if (device == "cuda") return gpu.status();
   auto host = MakeHostBackend(cpu, pool);
+  if (absl::IsUnimplemented(gpu.status())) return host;
   Log(LogLevel::kInfo, absl::StrCat("device: ", host->name(),
                                     ", for no GPU: ", std::string(gpu.status().message())));
   return host;

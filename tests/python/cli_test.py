@@ -1,6 +1,7 @@
 """The command line, run as users run it."""
 
 import json
+import os
 import signal
 import subprocess
 

@@ -32,22 +32,22 @@ def test_emulated_servers_give_the_tokens_of_the_cpu(serve, tokens, devices):
         assert generate(model) == tokens
 
 
-def test_an_emulated_server_replaces_a_dead_one_on_the_cpu(serve, tokens):
+def test_a_cpu_and_an_emulated_gpu_replace_each_other(serve, tokens):
     spans = [("0:3", "cpu"), ("3:6", "cpu"), ("3:6", "cuda-emulated")]
-    started = [serve(*ARGUMENTS, "--blocks", blocks, "--device", device)
-               for blocks, device in spans]
-    peers = [line.strip() for _, line in started]
-    with fallow.AutoModelForCausalLM.from_pretrained(LLAMA, peers=peers[:2]) as model:
-        generate(model)  # so that the route with both on the CPU is the fast one
-    with fallow.AutoModelForCausalLM.from_pretrained(LLAMA, peers=peers) as model:
-        used = []
+    processes = {}
+    for blocks, device in spans:
+        process, line = serve(*ARGUMENTS, "--blocks", blocks, "--device", device)
+        processes[line.strip()] = process
+    with fallow.AutoModelForCausalLM.from_pretrained(LLAMA, peers=list(processes)) as model:
+        assert generate(model) == tokens
+        used = "{address}#{peer}".format(**model.route()[1])
+        made = []
 
-        def stop_one(token):
-            used.append(model.route()[1]["peer"])
-            if len(used) == NEW_TOKENS // 2:
-                process = next(p for p, line in started if line.strip().endswith(used[-1]))
-                process.kill()
-            return True
+        def stop_what_is_used(token):
+            made.append(token)
+            if len(made) == NEW_TOKENS // 2:
+                processes[used].kill()
 
-        assert generate(model, on_token=stop_one) == tokens
-        assert model.route()[1]["peer"] not in used[:NEW_TOKENS // 2]
+        assert generate(model, on_token=stop_what_is_used) == tokens
+        other = next(peer for peer in list(processes)[1:] if peer != used)
+        assert "{address}#{peer}".format(**model.route()[1]) == other

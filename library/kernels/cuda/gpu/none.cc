@@ -4,7 +4,7 @@
 namespace fallow::cuda {
 
 absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu() {
-  return absl::FailedPreconditionError("this build has no CUDA");
+  return absl::UnimplementedError("this build has no CUDA");
 }
 
 }  // namespace fallow::cuda
