@@ -58,8 +58,8 @@ class Runtime {
   virtual void Replay(Graph& graph) = 0;
 };
 
-// The first GPU of this machine. FailedPrecondition if there is none, its driver is too old, or it is
-// older than compute capability 8.0; Unimplemented in builds without CUDA.
+// The first GPU of this machine. FailedPrecondition if there is none, its driver is too old, or it
+// is older than compute capability 8.0; Unimplemented in builds without CUDA.
 absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu();
 
 // The emulator, with a stand-in for the run time that is stricter than it: memory of the device
