@@ -48,12 +48,14 @@ struct WorkerPool::Impl {
 
   const int size;
   absl::Mutex turn;
-  const absl::FunctionRef<void(int)>* work = nullptr;  // of the call in `open`
+  std::vector<std::thread> threads;
+  // All that a call passes on, in one cache line: each further one would take its way between two
+  // cores in turn, up to 0.2 us where they share no cache.
   alignas(64) std::atomic<Open> open;
+  std::atomic<int> unfinished = 0;                   // parts
+  std::optional<absl::FunctionRef<void(int)>> work;  // of the call in `open`
   std::atomic<bool> resting = false;
   std::atomic<bool> ending = false;
-  alignas(64) std::atomic<int> unfinished = 0;  // parts
-  std::vector<std::thread> threads;
 
   // Does parts of the current call until none is left to take.
   void TakeParts() {
@@ -130,7 +132,7 @@ void WorkerPool::Run(absl::FunctionRef<void(int)> work) {
   const absl::MutexLock turn(&impl.turn);
   const DefaultFloatMode mode;
   if (impl.threads.empty()) return work(0);
-  impl.work = &work;
+  impl.work.emplace(work);
   impl.unfinished.store(impl.size - 1, std::memory_order_relaxed);
   impl.resting.store(false, std::memory_order_relaxed);
   const Impl::Open call = (impl.open.load(std::memory_order_relaxed) >> Impl::kPartBits) + 1;

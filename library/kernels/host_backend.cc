@@ -148,7 +148,9 @@ class HostBackend : public Backend {
   // Whoever is free takes the next item, the dearest first.
   void Attention(const AttentionArgs& args) override {
     const std::int64_t items = AttentionItems(args);
-    if (items <= 1) return Alone([&] { table_.attention(args, {0, items}); });
+    if (items <= 1 || SeenBytes(args) <= kFewBytes) {
+      return Alone([&] { table_.attention(args, {0, items}); });
+    }
     std::atomic<std::int64_t> left = items;
     pool_.Run([&](int) {
       for (std::int64_t end = left.fetch_sub(1); end > 0; end = left.fetch_sub(1)) {
@@ -165,8 +167,9 @@ class HostBackend : public Backend {
   void Rest() override { pool_.Rest(); }
 
  private:
-  // So little work that waking others would take longer.
+  // So little work that handing a part of it to another core would take longer.
   static constexpr std::int64_t kFewRows = 2;
+  static constexpr std::int64_t kFewBytes = 32 << 10;  // of keys and values
 
   static constexpr std::int64_t kChunkBytes = 64 << 20;
   static constexpr std::int64_t kWeightAlignment = 4096;
@@ -199,6 +202,17 @@ class HostBackend : public Backend {
   void PackAll(const WeightRows& rows, std::uint8_t* out) {
     const std::int64_t count = Panels{.type = rows.type, .rows = rows.rows}.count();
     pool_.Run([&](int worker) { PackPanels(rows, PartOf(count, worker, pool_.size()), out); });
+  }
+
+  // Of keys and values, for each row those that it sees.
+  static std::int64_t SeenBytes(const AttentionArgs& args) {
+    std::int64_t positions = 0;
+    for (const SequenceRun& run : args.runs) {
+      for (std::int64_t i = 0; i < run.rows; ++i) {
+        positions += VisiblePositions(run.position + i, args.window).size();
+      }
+    }
+    return positions * args.kv.layout.block_bytes() / kPagePositions;
   }
 
   template <typename Work>
