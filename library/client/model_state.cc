@@ -11,6 +11,11 @@
 #include "wire/grpc_transport.h"
 
 namespace fallow {
+namespace {
+
+constexpr absl::Duration kFresh = absl::Seconds(5);  // answers of peers, as a turn begins
+
+}  // namespace
 
 ModelState::ModelState(DistributedModel::Options options) : options_(std::move(options)) {}
 
@@ -139,7 +144,7 @@ absl::Status ModelState::AskPeers() {
   absl::Notification asked;
   absl::Status status;
   loop_->Post([&] {
-    peers_->Refresh([&](absl::Status result) {
+    peers_->Refresh(kFresh, [&](absl::Status result) {
       status = std::move(result);
       asked.Notify();
     });

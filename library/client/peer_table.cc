@@ -9,8 +9,8 @@
 namespace fallow {
 namespace {
 
-constexpr absl::Duration kFresh = absl::Seconds(5);
 constexpr absl::Duration kGrace = absl::Milliseconds(150);  // for the rest, once a route is covered
+constexpr absl::Duration kPause = absl::Milliseconds(150);  // longer than a channel's first backoff
 constexpr std::uint32_t kMostQueuedRows = 1 << 20;          // a larger claim says no more
 constexpr absl::Duration kBlameLasts = absl::Seconds(30);
 
@@ -70,9 +70,10 @@ bool Agrees(const PeerView& peer, const std::vector<PeerView>& others) {
 }  // namespace
 
 struct PeerTable::Round {
-  std::vector<PeerView> answers;      // in the order of the options' list at the end
-  std::vector<std::string> failures;  // "host:port#id: why"
+  std::vector<PeerView> answers;  // in the order of the options' list at the end
+  std::vector<std::pair<PeerAddress, absl::Status>> failures;
   std::size_t waiting = 0;
+  bool asked_again = false;
   bool grace_began = false;
   bool concluded = false;
   Done done;
@@ -81,12 +82,16 @@ struct PeerTable::Round {
 PeerTable::PeerTable(Options options, Transport& transport, Loop& loop)
     : options_(std::move(options)), transport_(transport), loop_(loop) {}
 
-void PeerTable::Refresh(Done done) {
-  if (loop_.Now() - refreshed_ < kFresh) return done(absl::OkStatus());
+void PeerTable::Refresh(absl::Duration fresh, Done done) {
+  if (loop_.Now() - refreshed_ < fresh) return done(absl::OkStatus());
   auto round = std::make_shared<Round>();
-  round->waiting = options_.peers.size();
   round->done = std::move(done);
-  for (const PeerAddress& peer : options_.peers) {
+  Ask(round, options_.peers);
+}
+
+void PeerTable::Ask(const std::shared_ptr<Round>& round, const std::vector<PeerAddress>& peers) {
+  round->waiting = peers.size();
+  for (const PeerAddress& peer : peers) {
     const absl::Time asked = loop_.Now();
     transport_.Info(peer, options_.timeout, loop_,
                     [this, round, peer, asked](absl::StatusOr<v1::InfoReply> reply) {
@@ -102,14 +107,26 @@ void PeerTable::TakeAnswer(const std::shared_ptr<Round>& round, const PeerAddres
   if (view.ok()) {
     round->answers.push_back(*std::move(view));
   } else {
-    round->failures.push_back(
-        absl::StrCat(peer.ToString(), ": ", std::string(view.status().message())));
+    round->failures.emplace_back(peer, view.status());
   }
-  if (--round->waiting == 0) return Conclude(round);
-  if (!round->grace_began && Covers(round->answers, options_.num_blocks)) {
-    round->grace_began = true;
+  const bool covered = Covers(round->answers, options_.num_blocks);
+  if (--round->waiting == 0) return covered || !AskAgain(round) ? Conclude(round) : void();
+  if (covered && !std::exchange(round->grace_began, true)) {
     loop_.After(kGrace, [this, round] { Conclude(round); });
   }
+}
+
+// Those that could not be reached, once. False if there are none.
+bool PeerTable::AskAgain(const std::shared_ptr<Round>& round) {
+  if (std::exchange(round->asked_again, true)) return false;
+  std::vector<PeerAddress> peers;
+  for (const auto& [peer, why] : round->failures) {
+    if (absl::IsUnavailable(why)) peers.push_back(peer);
+  }
+  if (peers.empty()) return false;
+  std::erase_if(round->failures, [](const auto& each) { return absl::IsUnavailable(each.second); });
+  loop_.After(kPause, [this, round, peers = std::move(peers)] { Ask(round, peers); });
+  return true;
 }
 
 void PeerTable::Conclude(const std::shared_ptr<Round>& round) {
@@ -122,14 +139,17 @@ void PeerTable::Conclude(const std::shared_ptr<Round>& round) {
   std::sort(round->answers.begin(), round->answers.end(),
             [&](const PeerView& a, const PeerView& b) { return place(a) < place(b); });
   absl::Status status = ChooseView(*round);
-  if (status.ok()) refreshed_ = loop_.Now();
+  if (status.ok() && Covers(view_.peers, options_.num_blocks)) refreshed_ = loop_.Now();
   round->done(std::move(status));
 }
 
 absl::Status PeerTable::ChooseView(const Round& round) {
-  std::vector<std::string> failures = round.failures;
+  std::vector<std::string> failures;
+  for (const auto& [peer, why] : round.failures) {
+    failures.push_back(absl::StrCat(peer.ToString(), ": ", std::string(why.message())));
+  }
   std::vector<std::pair<std::string, std::vector<PeerView>>> by_class;  // in order of appearance
-  std::string model = options_.model;
+  std::string model = options_.model.empty() ? model_ : options_.model;
   for (const PeerView& peer : round.answers) {
     if (model.empty()) model = peer.model;
     if (peer.model != model) {
@@ -151,14 +171,18 @@ absl::Status PeerTable::ChooseView(const Round& round) {
                                       ": holds other weights than peers named before it"));
     }
   }
+  failures_ = std::move(failures);
   if (by_class.empty()) {
     return absl::UnavailableError(
-        absl::StrCat("no peer serves this model: ", absl::StrJoin(failures, "; ")));
+        absl::StrCat("no peer serves this model: ", absl::StrJoin(failures_, "; ")));
   }
-  auto chosen = std::find_if(by_class.begin(), by_class.end(), [&](const auto& each) {
-    return Covers(each.second, options_.num_blocks);
-  });
-  if (chosen == by_class.end()) chosen = by_class.begin();
+  // A session that looks for a replica goes on in its class.
+  const auto place = [&](const auto& group) {
+    return std::pair(!Covers(group.second, options_.num_blocks), group.first != numeric_class_);
+  };
+  const auto chosen =
+      std::min_element(by_class.begin(), by_class.end(),
+                       [&](const auto& a, const auto& b) { return place(a) < place(b); });
   numeric_class_ = chosen->first;
   model_ = model;
   view_ = {options_.num_blocks, std::move(chosen->second)};
@@ -172,7 +196,10 @@ absl::StatusOr<std::vector<RouteStop>> PeerTable::Plan(BlockRange blocks, bool r
   for (const auto& [peer, when] : blamed_) {
     if (loop_.Now() - when < kBlameLasts) request.avoid.insert(peer);
   }
-  return PlanRoute(view_, request);
+  auto route = PlanRoute(view_, request);
+  if (!absl::IsUnavailable(route.status()) || failures_.empty()) return route;
+  return absl::UnavailableError(absl::StrCat(std::string(route.status().message()), " (",
+                                             absl::StrJoin(failures_, "; "), ")"));
 }
 
 }  // namespace fallow

@@ -32,19 +32,21 @@ class PeerTable {
   // `transport` and `loop` must outlive it.
   PeerTable(Options options, Transport& transport, Loop& loop);
 
-  // Asks all peers, unless the last answers are fresh, and calls `done` when they suffice for a
-  // route (and a short grace for the rest is over), or all have answered or failed.
-  // Unavailable if no peer serves this model in this class: says why for each.
+  // Asks all peers, unless answers that make a route are younger than `fresh`, and calls `done`
+  // when they suffice for a route (and a short grace for the rest is over), or all have answered or
+  // failed: where that makes no route, who could not be reached is asked once more. Unavailable if
+  // no peer serves this model in this class: says why for each.
   using Done = std::function<void(absl::Status)>;
-  void Refresh(Done done);
+  void Refresh(absl::Duration fresh, Done done);
 
   const SwarmView& view() const { return view_; }
 
-  // The class and the model of the view.
+  // The class and the model of the view; those of the view before it as long as it covers them.
   const std::string& numeric_class() const { return numeric_class_; }
   const std::string& model() const { return model_; }
 
-  // Plans on the view; peers blamed in the last half minute are avoided where others serve.
+  // Plans on the view; peers blamed in the last half minute are avoided where others serve. An
+  // error says, too, why peers are not in the view.
   absl::StatusOr<std::vector<RouteStop>> Plan(BlockRange blocks, bool ring, std::int64_t kv_tokens,
                                               const std::set<PeerId>& exclude) const;
   void Blame(const PeerId& peer) { blamed_[peer] = loop_.Now(); }
@@ -52,8 +54,10 @@ class PeerTable {
  private:
   struct Round;  // of questions
 
+  void Ask(const std::shared_ptr<Round>& round, const std::vector<PeerAddress>& peers);
   void TakeAnswer(const std::shared_ptr<Round>& round, const PeerAddress& peer, absl::Time asked,
                   absl::StatusOr<v1::InfoReply> reply);
+  bool AskAgain(const std::shared_ptr<Round>& round);
   void Conclude(const std::shared_ptr<Round>& round);
   absl::Status ChooseView(const Round& round);
 
@@ -61,6 +65,7 @@ class PeerTable {
   Transport& transport_;
   Loop& loop_;
   SwarmView view_;
+  std::vector<std::string> failures_;  // of peers that are not in it: "host:port#id: why"
   std::string numeric_class_;
   std::string model_;
   absl::Time refreshed_ = absl::InfinitePast();
