@@ -71,7 +71,8 @@ void Chain::Begin(Turn turn, std::int64_t kv_tokens) {
   }
   const bool whole =
       std::none_of(hops_.begin(), hops_.end(), [](const auto& hop) { return hop->broken(); });
-  if (grows || !whole || state_ == State::kFailed || state_ == State::kOpening) return OpenAll();
+  const bool held = state_ == State::kIdle || state_ == State::kRunning || state_ == State::kAsking;
+  if (grows || !whole || !held) return OpenAll();
   ++epoch_;
   Launch(/*from_states=*/false);
 }

@@ -76,6 +76,8 @@ class Chain : private HopListener {
                                                          const std::set<PeerId>& exclude)>
         plan;
     std::function<void(const PeerId&)> on_blame;  // tells the planner's memory
+    // Asks the peers anew what they serve, and calls `done` when `plan` knows.
+    std::function<void(std::function<void()> done)> look_again;
     Payer* payer = nullptr;
     std::string session;        // 16 random bytes
     std::string secret;         // 32 random bytes
@@ -119,6 +121,7 @@ class Chain : private HopListener {
     kOpening,  // waiting for the hops' Opened
     kRunning,  // waiting for outputs
     kAsking,   // silent; beats are out
+    kLooking,  // for a replica that the plan did not know
     kFailed,
   };
 
@@ -157,6 +160,7 @@ class Chain : private HopListener {
   void OnBeatsDue();
 
   // chain_recovery.cc
+  bool Deaf() const;  // to what hops report of themselves
   void OnOpenDue();
   void OnFeedBroken(absl::Status status);
   void AskAll();
@@ -165,6 +169,8 @@ class Chain : private HopListener {
   void ReplaceAccused();
   HopLink* Find(const PeerId& peer);
   void Replace(HopLink& hop, const std::string& reason, bool at_fault);
+  absl::Status ReplaceByPlan(HopLink& hop);
+  void LookAgain(const PeerId& peer, const std::string& reason);
   void BeginRecovery(const PeerId& blamed, const std::string& reason);
   void Substitute(HopLink& hop, const std::vector<RouteStop>& stops);
   void Fail(absl::Status status);
@@ -215,6 +221,7 @@ class Chain : private HopListener {
   std::uint64_t tokens_paid_ = 0;
   std::uint64_t tokens_timed_ = 0;
   OnMeasured on_measured_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace fallow

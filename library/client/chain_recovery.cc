@@ -105,6 +105,10 @@ HopLink* Chain::Find(const PeerId& peer) {
 
 // ---- what hops report
 
+bool Chain::Deaf() const {
+  return state_ == State::kIdle || state_ == State::kFailed || state_ == State::kLooking;
+}
+
 void Chain::OnOpenDue() {
   if (state_ != State::kOpening) return;
   for (const auto& hop : hops_) {
@@ -115,7 +119,7 @@ void Chain::OnOpenDue() {
 }
 
 void Chain::OnError(HopLink& hop, absl::Status status, const PeerId& about) {
-  if (state_ == State::kIdle || state_ == State::kFailed) return;
+  if (Deaf()) return;
   const std::string message(status.message());
   if (!about.empty() && about != hop.peer()) {
     if (Find(about) == nullptr) return;
@@ -146,7 +150,7 @@ void Chain::OnError(HopLink& hop, absl::Status status, const PeerId& about) {
 }
 
 void Chain::OnBroken(HopLink& hop, absl::Status status) {
-  if (state_ == State::kIdle || state_ == State::kFailed) return;
+  if (Deaf()) return;
   const std::string reason(status.message());
   if (status.code() == absl::StatusCode::kPermissionDenied ||
       !redialled_.insert(hop.peer()).second) {
@@ -187,15 +191,32 @@ void Chain::Replace(HopLink& hop, const std::string& reason, bool at_fault) {
   BeginRecovery(at_fault ? peer : PeerId{}, absl::StrCat(peer.ShortString(), ": ", reason));
   excluded_.insert(peer);
   if (at_fault) options_.on_blame(peer);
+  if (!ReplaceByPlan(hop).ok()) LookAgain(peer, reason);
+}
+
+absl::Status Chain::ReplaceByPlan(HopLink& hop) {
   auto route = options_.plan(hop.stop().blocks, kv_tokens_, excluded_);
-  if (!route.ok()) {
-    return Fail(absl::Status(route.status().code(),
-                             absl::StrCat(std::string(route.status().message()), " (given up: ",
-                                          hop.stop().address.ToString(), ", which ", reason, ")")));
-  }
+  if (!route.ok()) return route.status();
   Substitute(hop, *route);
   relaunches_ = 0;
   OpenAll();
+  return absl::OkStatus();
+}
+
+// A replica may have come since the peers were asked. What other hops report meanwhile, they report
+// again when the chain opens anew.
+void Chain::LookAgain(const PeerId& peer, const std::string& reason) {
+  CancelTimer();
+  state_ = State::kLooking;
+  options_.look_again([this, alive = std::weak_ptr(alive_), peer, reason, epoch = epoch_] {
+    if (alive.expired() || state_ != State::kLooking || epoch != epoch_) return;
+    HopLink& hop = *Find(peer);
+    const std::string address = hop.stop().address.ToString();
+    const absl::Status status = ReplaceByPlan(hop);
+    if (status.ok()) return;
+    Fail(absl::Status(status.code(), absl::StrCat(std::string(status.message()), " (given up: ",
+                                                  address, ", which ", reason, ")")));
+  });
 }
 
 // Dials `stops` in the hop's place. The hop is told to free the session, if it still listens, and

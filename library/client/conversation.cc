@@ -206,6 +206,12 @@ void Conversation::Begin(Turn turn, std::int64_t kv_tokens) {
                                    return peers.Plan(blocks, ring, tokens, exclude);
                                  },
                              .on_blame = [&peers](const PeerId& peer) { peers.Blame(peer); },
+                             .look_again =
+                                 [&peers](std::function<void()> done) {
+                                   peers.Refresh(
+                                       absl::ZeroDuration(),
+                                       [done = std::move(done)](absl::Status) { done(); });
+                                 },
                              .payer = context_.payer,
                              .session = RandomBytes(16),
                              .secret = RandomBytes(32),

@@ -180,6 +180,52 @@ TEST_CASE("without a replica the error names the missing blocks", "[client][kill
              Catch::Matchers::StartsWith("UNAVAILABLE: route: nobody serves blocks [2, 4)"));
 }
 
+TEST_CASE("a replica that came after the route was planned takes the place of a dead hop",
+          "[client][kill]") {
+  const EndMode end_mode = GENERATE(EndMode::kRing, EndMode::kPrivateEnds);
+  const std::vector<TokenId> expected = Undisturbed(end_mode);
+  const int dead = GENERATE(0, 1, 2);
+  SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}, .end_mode = end_mode});
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
+  swarm.Start({2 * dead, 2 * dead + 2});
+  swarm.Kill(dead);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  CHECK(swarm.outcome().tokens[0] == expected);
+  CHECK(swarm.Route()[dead] == 3);
+}
+
+TEST_CASE("two hops that die at once are both replaced by those who came later", "[client][kill]") {
+  const std::vector<TokenId> expected = Undisturbed(EndMode::kRing);
+  SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
+  swarm.Start({0, 2});
+  swarm.Start({2, 4});
+  swarm.Kill(0);
+  swarm.Kill(1);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  CHECK(swarm.outcome().tokens[0] == expected);
+  CHECK(swarm.Route() == std::vector<int>{3, 4, 2});
+}
+
+TEST_CASE("a turn may begin while the chain looks for a replica", "[client][kill]") {
+  const std::vector<TokenId> expected = Undisturbed(EndMode::kRing);
+  SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(10, absl::Minutes(1)));
+  swarm.Kill(1);
+  swarm.time().RunFor(GENERATE(absl::Milliseconds(4), absl::Milliseconds(8), absl::Milliseconds(12),
+                               absl::Milliseconds(18)));
+  swarm.Start({2, 4});
+  swarm.Begin(OnePrompt(kSteps), 128);
+  REQUIRE(swarm.RunUntilTokens(kSteps, absl::Minutes(1)));
+  CHECK(Failure(swarm) == "");
+  CHECK(swarm.outcome().tokens[0] == expected);
+}
+
 TEST_CASE("a hop without a replica that restarts takes the session up again", "[client][kill]") {
   const std::vector<TokenId> expected = Undisturbed(EndMode::kRing);
   SimulatedSwarm swarm({.spans = {{0, 2}, {2, 4}, {4, 6}}});

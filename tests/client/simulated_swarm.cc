@@ -143,7 +143,9 @@ class SimulatedPeer {
 class SimulatedSwarm::Client : public ChainOwner {
  public:
   explicit Client(SimulatedSwarm& swarm)
-      : transport_(swarm.network_.Attach(swarm.client_)), loop_(transport_->NewLoop("client")) {
+      : transport_(swarm.network_.Attach(swarm.client_)),
+        loop_(transport_->NewLoop("client")),
+        view_(swarm.View()) {
     const GoldenModel& golden = TheModel();
     Chain::Options options{
         .end_mode = swarm.options_.end_mode,
@@ -155,15 +157,21 @@ class SimulatedSwarm::Client : public ChainOwner {
                  .embed = [](auto ids) { return Embed(ids); },
                  .row_bytes = row_bytes()},
         .plan =
-            [&swarm](BlockRange blocks, std::int64_t kv_tokens, const std::set<PeerId>& exclude) {
-              auto route = PlanRoute(swarm.View(), {.blocks = blocks,
-                                                    .ring = true,
-                                                    .kv_tokens = kv_tokens,
-                                                    .avoid = {},
-                                                    .exclude = exclude});
-              return route;
+            [this](BlockRange blocks, std::int64_t kv_tokens, const std::set<PeerId>& exclude) {
+              return PlanRoute(view_, {.blocks = blocks,
+                                       .ring = true,
+                                       .kv_tokens = kv_tokens,
+                                       .avoid = {},
+                                       .exclude = exclude});
             },
         .on_blame = [](const PeerId&) {},
+        .look_again =
+            [this, &swarm](std::function<void()> done) {
+              loop_->After(2 * swarm.options_.delay, [this, &swarm, done = std::move(done)] {
+                view_ = swarm.View();
+                done();
+              });
+            },
         .payer = swarm.options_.payer,
         .session = RandomBytes(16),
         .secret = RandomBytes(32)};
@@ -240,6 +248,7 @@ class SimulatedSwarm::Client : public ChainOwner {
 
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Loop> loop_;
+  SwarmView view_;  // as asked last
   std::optional<Chain> chain_;
   Outcome outcome_;
   std::vector<std::int64_t> limits_;
@@ -252,10 +261,7 @@ SimulatedSwarm::SimulatedSwarm(Options options)
       network_({.time = &time_, .delay = DelayOf(options_)}),
       client_(NumberedPeer(200)),
       operator_(time_.NewLoop("operator")) {
-  for (std::size_t i = 0; i < options_.spans.size(); ++i) {
-    servers_.push_back(std::make_unique<SimulatedPeer>(static_cast<int>(i), options_.spans[i],
-                                                       options_, network_));
-  }
+  for (const BlockRange& span : options_.spans) Start(span);
   client_end_ = std::make_unique<Client>(*this);
 }
 
@@ -263,6 +269,11 @@ SimulatedSwarm::~SimulatedSwarm() = default;
 
 const PeerId& SimulatedSwarm::peer(int server) const { return servers_[server]->address().peer; }
 const ModelSpec& SimulatedSwarm::spec() const { return TheModel().spec; }
+
+void SimulatedSwarm::Start(BlockRange blocks) {
+  const auto number = static_cast<int>(servers_.size());
+  servers_.push_back(std::make_unique<SimulatedPeer>(number, blocks, options_, network_));
+}
 
 void SimulatedSwarm::Kill(int server) { network_.Kill(peer(server)); }
 void SimulatedSwarm::Freeze(int server) { network_.Freeze(peer(server)); }

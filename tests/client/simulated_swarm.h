@@ -39,6 +39,8 @@ class SimulatedSwarm {
   const PeerId& client() const { return client_; }
   const ModelSpec& spec() const;
 
+  // One more server, of the next number; the client does not know it until it looks again.
+  void Start(BlockRange blocks);
   void Kill(int server);
   void Freeze(int server);
   void Thaw(int server);
