@@ -1,9 +1,8 @@
 # What every target of this project is compiled with, and the compiler cache where there is one.
 
 set(CMAKE_CXX_EXTENSIONS OFF)
-if(NOT BUILD_SHARED_LIBS)  # a shared libfallow hides what it does not export when it is linked
-  set(CMAKE_CXX_VISIBILITY_PRESET hidden)
-endif()
+# Objects are the same for a static and a shared libfallow, which hides what it does not export when
+# it is linked; -fno-semantic-interposition then lets functions be inlined as if they were hidden.
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
@@ -25,7 +24,7 @@ endif()
 function(fallow_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_options(${target} PRIVATE
-    $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+    $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off;-fno-semantic-interposition>
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-prec-div=true;-prec-sqrt=true;-ftz=false>)
   if(FALLOW_WARNINGS)  # a designated initialiser may leave members to their defaults
     target_compile_options(${target} PRIVATE
