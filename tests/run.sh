@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/run.sh [--live] [stage ...]: the tests. Without stages it runs those of every change.
+# tests/run.sh [--live] [--long] [stage ...]: the tests. Without stages it runs those of every change.
 #
 # Works on a bare Debian 12 as root: installs what is missing first. What was fetched or built once
 # stays below build/, so a second run needs no network. Logs lie in build/logs/.
@@ -7,12 +7,12 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in tests/stages/*.sh; do . "$file"; done
 
-all_stages=(lint dev python asan tsan arm tidy fuzz wheel consumer)
-focused_stages=(hf identity kill cuda)
+all_stages=(lint dev python asan tsan arm tidy fuzz wheel consumer cuda)
+focused_stages=(hf identity kill)
 
 usage() {
   cat <<TEXT
-usage: tests/run.sh [--live] [stage ...]
+usage: tests/run.sh [--live] [--long] [stage ...]
 of every change:
   lint      include order, public headers, compiler flags, formatting, list of skips
   dev       optimised build without warnings; all C++ tests
@@ -24,13 +24,14 @@ of every change:
   fuzz      each fuzzer for \$FUZZ_SECONDS (10)
   wheel     a wheel that carries its libraries, with Debian's hidden
   consumer  examples/cpp_service against an installed library, static and shared
+  cuda      the CUDA kernels in an emulator, checked; where there is nvcc, its PTX of them
+            interpreted, and its machine code held to budgets; with --long in other orders of
+            threads too, and with shapes of whole models
 on request, one question each (some of their tests are part of dev too):
   hf        logits and tokens of a real model are those of Hugging Face transformers;
             with --live of transformers run here and now, by torch in build/hf-venv: 20 minutes
   identity  the same bits however a model is cut, served, asked and computed
   kill      no token changes when peers are killed or stopped: simulated, then real processes
-  cuda      the CUDA kernels in an emulator, checked; where there is nvcc, its PTX of them
-            interpreted, and its machine code held to budgets
 TEXT
 }
 
@@ -51,11 +52,20 @@ run_stage() {
 
 stages=()
 live=0
+long=0
 for argument in "$@"; do
-  if [[ $argument == --live ]]; then live=1; else stages+=("$argument"); fi
+  case $argument in
+    --live) live=1 ;;
+    --long) long=1 ;;
+    *) stages+=("$argument") ;;
+  esac
 done
 if ((live)) && [[ " ${stages[*]} " != *" hf "* ]]; then
   echo "--live is for the stage hf" >&2
+  exit 2
+fi
+if ((long)) && [[ " ${stages[*]} " != *" cuda "* ]]; then
+  echo "--long is for the stage cuda" >&2
   exit 2
 fi
 ((${#stages[@]})) || stages=("${all_stages[@]}")

@@ -41,31 +41,44 @@ const AttentionCase kCases[] = {
     {"runs with a window", 9, 3, 64, {{300, 2}, {0, 20}, {150, 1}}, 40},
 };
 
+const AttentionCase kLongCases[] = {
+    {"decode after four thousand", 9, 3, 64, {{4100, 1}}},
+    {"a prompt's chunk after two thousand", 32, 8, 128, {{2047, 64}}},
+    {"a prompt of five hundred", 9, 3, 64, {{0, 500}}},
+    {"a window of a thousand", 8, 2, 128, {{3000, 9}}, 1024},
+};
+
 // Values are up to 3. Scores are up to some 10, so an error e of a score shifts a weight by e.
 constexpr double kFp32Tolerance = 1e-5;  // sums of up to 300 floats; exp within 1 ulp
 constexpr double kBf16Tolerance = 2e-2;  // query and softmax have 8 bits: 2^-9 of each
 constexpr double kQ8Tolerance = 6e-2;    // the query has codes up to 127: half a step of each
 
+void CheckBits(const AttentionCase& c) {
+  CAPTURE(c.name);
+  Pass exact(c, KvFormat::kQ8);
+  exact.Append(kExactKernels);
+  const auto want_pool = exact.PoolBytes();
+  const auto want = exact.Attend(kExactKernels);
+  CHECK(SameBits(exact.Attend(kExactKernels, true), want));
+  for (const KernelTable* kernels : TestedKernels()) {
+    CAPTURE(kernels->name);
+    Pass pass(c, KvFormat::kQ8);
+    pass.Append(*kernels, true);
+    CHECK(pass.PoolBytes() == want_pool);
+    CHECK(SameBits(pass.Attend(*kernels), want));
+    CHECK(SameBits(pass.Attend(*kernels, true), want));
+    pass.PoisonTheUnseen();
+    CHECK(SameBits(pass.Attend(*kernels), want));
+  }
+}
+
 TEST_CASE("attention by definition and on every instruction set has the same bits",
           "[kernels][attention]") {
-  for (const AttentionCase& c : kCases) {
-    CAPTURE(c.name);
-    Pass exact(c, KvFormat::kQ8);
-    exact.Append(kExactKernels);
-    const auto want_pool = exact.PoolBytes();
-    const auto want = exact.Attend(kExactKernels);
-    CHECK(SameBits(exact.Attend(kExactKernels, true), want));
-    for (const KernelTable* kernels : TestedKernels()) {
-      CAPTURE(kernels->name);
-      Pass pass(c, KvFormat::kQ8);
-      pass.Append(*kernels, true);
-      CHECK(pass.PoolBytes() == want_pool);
-      CHECK(SameBits(pass.Attend(*kernels), want));
-      CHECK(SameBits(pass.Attend(*kernels, true), want));
-      pass.PoisonTheUnseen();
-      CHECK(SameBits(pass.Attend(*kernels), want));
-    }
-  }
+  for (const AttentionCase& c : kCases) CheckBits(c);
+}
+
+TEST_CASE("attention over long contexts has the same bits too", "[.long]") {
+  for (const AttentionCase& c : kLongCases) CheckBits(c);
 }
 
 void CheckFormula(const AttentionCase& c, KvFormat format, double tolerance) {

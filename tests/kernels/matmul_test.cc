@@ -43,6 +43,12 @@ constexpr MatmulCase kCases[] = {
     {1, 30, 4096},
 };
 
+// A block's products of models of 135 M and 8 B parameters: decode, a batch, a prompt.
+constexpr MatmulCase kLongCases[] = {
+    {1, 3072, 576},  {16, 576, 1536, false, true}, {200, 960, 576}, {1, 4096, 14336},
+    {8, 6144, 4096},
+};
+
 // Beyond the last column of each row of y; must be left as it is.
 constexpr float kUntouched = 12345.0f;
 constexpr std::int64_t kBeyond = 21;
@@ -111,19 +117,25 @@ TEST_CASE("exact products are near those in double precision", "[kernels][matmul
   }
 }
 
-TEST_CASE("exact products have the same bits on every instruction set, however they are split",
-          "[kernels][matmul][exact]") {
+void CheckBits(const MatmulCase& c) {
   for (const WeightType type : kQuantisedTypes) {
-    for (const MatmulCase& c : kCases) {
-      const MatmulData data(c, type, Arithmetic::kExact);
-      const std::vector<float> want = Product(kExactKernels, data);
-      for (const KernelTable* kernels : TestedKernels()) {
-        CAPTURE(kernels->name, Name(type), c.m, c.n, c.k);
-        CHECK(SameBits(Product(*kernels, data), want));
-        CHECK(SameBits(Product(*kernels, data, /*in_pieces=*/true), want));
-      }
+    const MatmulData data(c, type, Arithmetic::kExact);
+    const std::vector<float> want = Product(kExactKernels, data);
+    for (const KernelTable* kernels : TestedKernels()) {
+      CAPTURE(kernels->name, Name(type), c.m, c.n, c.k);
+      CHECK(SameBits(Product(*kernels, data), want));
+      CHECK(SameBits(Product(*kernels, data, /*in_pieces=*/true), want));
     }
   }
+}
+
+TEST_CASE("exact products have the same bits on every instruction set, however they are split",
+          "[kernels][matmul][exact]") {
+  for (const MatmulCase& c : kCases) CheckBits(c);
+}
+
+TEST_CASE("exact products of whole models have the same bits too", "[.long]") {
+  for (const MatmulCase& c : kLongCases) CheckBits(c);
 }
 
 TEST_CASE("exact products do not depend on the other rows", "[kernels][matmul][exact]") {
