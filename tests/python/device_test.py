@@ -7,7 +7,7 @@ from conftest import LLAMA
 
 CLASS = dict(numeric_class="exact", weights="q8")
 ARGUMENTS = ["--numeric-class", "exact", "--weights", "q8"]
-NEW_TOKENS = 24
+NEW_TOKENS = 64  # a ring runs ahead by 32
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +32,30 @@ def test_emulated_servers_give_the_tokens_of_the_cpu(serve, tokens, devices):
         assert generate(model) == tokens
 
 
-def test_a_cpu_and_an_emulated_gpu_replace_each_other(serve, tokens):
-    spans = [("0:3", "cpu"), ("3:6", "cpu"), ("3:6", "cuda-emulated")]
-    processes = {}
-    for blocks, device in spans:
-        process, line = serve(*ARGUMENTS, "--blocks", blocks, "--device", device)
-        processes[line.strip()] = process
-    with fallow.AutoModelForCausalLM.from_pretrained(LLAMA, peers=list(processes)) as model:
-        assert generate(model) == tokens
-        used = "{address}#{peer}".format(**model.route()[1])
-        made = []
+@pytest.mark.parametrize("device, other", [("cpu", "cuda-emulated"), ("cuda-emulated", "cpu")])
+def test_a_server_of_either_kind_takes_the_place_of_the_other(
+    serve, tokens, tmp_path, device, other
+):
+    def serve_end(device, name, address="127.0.0.1:0"):
+        return serve(*ARGUMENTS, "--blocks", "3:6", "--device", device,
+                     "--identity", str(tmp_path / name), "--listen", address)
 
-        def stop_what_is_used(token):
-            made.append(token)
-            if len(made) == NEW_TOKENS // 2:
-                processes[used].kill()
+    _, begin = serve(*ARGUMENTS, "--blocks", "0:3", "--device", "cpu")
+    first, end = serve_end(device, "first")
+    second, replica = serve_end(other, "second")
+    second.kill()  # so that the route goes through the first
+    second.wait()
+    peers = [line.strip() for line in (begin, end, replica)]
+    made = []
 
-        assert generate(model, on_token=stop_what_is_used) == tokens
-        other = next(peer for peer in list(processes)[1:] if peer != used)
-        assert "{address}#{peer}".format(**model.route()[1]) == other
+    def replace(token):
+        made.append(token)
+        if len(made) == 16:
+            _, again = serve_end(other, "second", peers[2].split("#")[0])
+            assert again.strip() == peers[2]
+            first.kill()
+
+    with fallow.AutoModelForCausalLM.from_pretrained(LLAMA, peers=peers) as model:
+        assert generate(model, on_token=replace) == tokens
+        assert "{address}#{peer}".format(**model.route()[1]) == peers[2]
+    assert len(made) == NEW_TOKENS
