@@ -10,7 +10,7 @@ namespace fallow {
 namespace {
 
 constexpr absl::Duration kGrace = absl::Milliseconds(150);  // for the rest, once a route is covered
-constexpr absl::Duration kPause = absl::Milliseconds(150);  // longer than a channel's first backoff
+constexpr absl::Duration kPause = absl::Milliseconds(150);  // before peers are asked again
 constexpr std::uint32_t kMostQueuedRows = 1 << 20;          // a larger claim says no more
 constexpr absl::Duration kBlameLasts = absl::Seconds(30);
 

@@ -46,7 +46,10 @@ std::shared_ptr<grpc::Channel> GrpcChannels::To(const PeerAddress& peer) {
   DropUnused(now);
   Entry& entry = channels_[peer.ToString()];
   entry.last_asked_for = now;
-  if (entry.channel == nullptr) {
+  // One that failed to connect would fail everything until its backoff ends: who asks again now,
+  // may know better.
+  if (entry.channel == nullptr ||
+      entry.channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
     entry.channel = Make(peer);
   }
   return entry.channel;
