@@ -33,6 +33,7 @@ py::dict StatsToPython(const BlockServer::Stats& stats) {
   result["passes"] = stats.passes;
   result["rows"] = stats.rows;
   result["computing_seconds"] = absl::ToDoubleSeconds(stats.computing);
+  result["draining"] = stats.draining;
   return result;
 }
 

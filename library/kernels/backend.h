@@ -40,8 +40,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  virtual std::string name() const = 0;  // "cpu avx512"
-
+  virtual std::string name() const = 0;           // "cpu avx512"
   virtual std::int64_t memory_bytes() const = 0;  // that its device has
 
   // InvalidArgument if size < 0, ResourceExhausted if there is no memory.
@@ -57,6 +56,7 @@ class Backend {
   virtual void ToHost(void* to, const std::uint8_t* from, std::int64_t bytes) = 0;
   virtual void Copy(std::uint8_t* to, const std::uint8_t* from, std::int64_t bytes) = 0;
   virtual void Clear(std::uint8_t* at, std::int64_t bytes) = 0;
+
   virtual absl::StatusOr<Weight> Pack(const WeightRows& rows) = 0;
 
   // Packed weights outside of the back end, for files. They have PackedBytes(...), which is checked
@@ -90,6 +90,7 @@ class Backend {
   };
   virtual void RunPass(const Pass& pass, absl::FunctionRef<void(std::int64_t rows)> enqueue) = 0;
 
+  // ResourceExhausted if memory was lacking, Internal if the device failed: then for good.
   virtual absl::Status Finish() = 0;
 
   // Says that no call is expected soon, so that what waits for one need not stay awake.

@@ -28,7 +28,7 @@ struct SessionCounters {
 // Of a hop.
 struct HopCounters {
   std::atomic<int> sessions{0};
-  std::atomic<bool> draining{false};  // no new session is taken
+  std::atomic<bool> draining{false};  // no new session is taken, for good
   std::atomic<std::int64_t> kv_tokens_reserved{0};
   std::atomic<std::int64_t> queued_rows{0};
   std::atomic<std::uint64_t> passes{0};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 
 namespace fallow {
 namespace {
@@ -190,6 +191,20 @@ void Hop::OnSessionFailed(HostedSession& session, const absl::Status& status, co
   if (session.state->failed()) return;
   session.state->Fail();
   if (session.link) session.link->SendError(status, about, session.state->epoch());
+}
+
+// What the sessions held is lost, so they go: their clients find another hop.
+void Hop::OnDeviceFailed(const absl::Status& status) {
+  if (counters_.draining.exchange(true)) return;
+  Log(LogLevel::kError, absl::StrCat("this server takes no sessions any more, start it again: ",
+                                     std::string(status.message())));
+  data_.Post([this, status] {
+    while (!sessions_.empty()) {
+      HostedSession& session = *sessions_.begin()->second;
+      OnSessionFailed(session, status, PeerId{});
+      Remove(session, status);
+    }
+  });
 }
 
 HostedSession* Hop::Find(const SessionId& id) const {

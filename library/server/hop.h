@@ -98,6 +98,7 @@ class Hop : public Acceptor,
   void OnOutputs(HostedSession& session) override;
   void OnSessionFailed(HostedSession& session, const absl::Status& status,
                        const PeerId& about) override;
+  void OnDeviceFailed(const absl::Status& status) override;
   HostedSession* Find(const SessionId& id) const;
   // Frees it; its client is told `status`.
   void Remove(HostedSession& session, const absl::Status& status);

@@ -25,6 +25,8 @@ class SessionListener {
   // It cannot go on until its client reopens it. `about`: the peer at fault, if another.
   virtual void OnSessionFailed(HostedSession& session, const absl::Status& status,
                                const PeerId& about) = 0;
+  // No pass can be computed here any more.
+  virtual void OnDeviceFailed(const absl::Status& status) = 0;
 };
 
 struct HostedSession : private RelayListener {

@@ -70,7 +70,8 @@ BlockServer::Stats LocalServer::stats() const {
           .kv_tokens_capacity = served().cache->capacity_tokens(),
           .passes = counters.passes,
           .rows = counters.rows,
-          .computing = absl::Nanoseconds(counters.computing_ns.load())};
+          .computing = absl::Nanoseconds(counters.computing_ns.load()),
+          .draining = counters.draining};
 }
 
 void LocalServer::Drain(absl::Duration deadline, std::function<void()> emptied) {

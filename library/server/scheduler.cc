@@ -158,6 +158,7 @@ void Scheduler::RunGroup(std::span<const Share> group) {
     status = model_.span->Forward(runs_, *model_.cache, hidden_.data(), failed_,
                                   group.front().session->state->request().blocks());
   }
+  if (absl::IsInternal(status)) options_.listener.OnDeviceFailed(status);
   const absl::Duration elapsed = watch.elapsed();
   ++options_.counters.passes;
   options_.counters.rows += failed_.size();
@@ -257,6 +258,7 @@ void Scheduler::Sample(std::span<const Draw> draws) {
   const auto rows = static_cast<std::int64_t>(draws.size());
   logits_.resize(rows * model_.spec.vocab_size);
   if (status.ok()) status = model_.head->Logits(hidden_.data(), rows, logits_.data());
+  if (absl::IsInternal(status)) options_.listener.OnDeviceFailed(status);
   for (std::size_t begin = 0; begin < draws.size();) {
     HostedSession& session = *draws[begin].session;
     std::size_t end = begin;

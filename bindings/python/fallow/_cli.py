@@ -66,7 +66,8 @@ def take_options_of_all_commands(
 def serve(checkpoint: Model, *, as_json: AsJson = False, **options: Any) -> None:
     """Hold blocks of a model and run them for others.
 
-    Prints the address for --peers as soon as it serves. SIGTERM and Ctrl-C stop it cleanly.
+    Prints the address for --peers as soon as it serves. SIGTERM and Ctrl-C stop it cleanly; if its
+    device fails, it exits with 1.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _core.log_to_stderr()
@@ -76,7 +77,9 @@ def serve(checkpoint: Model, *, as_json: AsJson = False, **options: Any) -> None
             server = fallow.BlockServer(checkpoint, **options)
         with server:
             print(_describe(server) if as_json else server.address, flush=True)
-            server.wait()
+            while not server.wait(timeout=1):
+                if server.stats()["draining"]:  # its device failed, as the log says
+                    raise typer.Exit(1)
     except KeyboardInterrupt:
         pass
 

@@ -111,7 +111,7 @@ class BlockServer:
 
     def stats(self) -> dict[str, Any]:
         """sessions, weight_bytes, kv_tokens_reserved, kv_tokens_capacity, passes, rows,
-        computing_seconds."""
+        computing_seconds, draining (takes no new session: it is stopping, or its device failed)."""
         return self._server.stats()
 
     def wait(self, timeout: float | None = None) -> bool:

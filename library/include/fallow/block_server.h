@@ -62,6 +62,7 @@ class BlockServer {
     std::uint64_t passes = 0;
     std::uint64_t rows = 0;
     absl::Duration computing;  // time spent in passes
+    bool draining = false;     // takes no new session: it is stopping, or its device failed
   };
   Stats stats() const;
 
