@@ -11,7 +11,6 @@ namespace fallow::cuda {
 
 inline constexpr int kAttentionThreads = exact::kChunk;
 inline constexpr int kAttentionWarps = kAttentionThreads / kWarp;
-inline constexpr int kMostQueries = 8;
 inline constexpr float kLowest = -__builtin_inff();
 
 // AttentionArgs for a device.

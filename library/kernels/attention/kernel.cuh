@@ -12,6 +12,7 @@
 #pragma once
 
 #include "kernels/attention/chunk.cuh"
+#include "kernels/cuda/attention_split.h"
 
 namespace fallow::cuda {
 
@@ -129,7 +130,7 @@ cudaError_t LaunchAttentionOf(const AttentionCall& call, std::int64_t rows, int 
                               cudaStream_t stream) {
   const int group = call.heads / call.pages.kv_heads;
   const auto x = static_cast<unsigned>(rows);
-  const auto z = static_cast<unsigned>(kv_heads * ((group + kQueries - 1) / kQueries));
+  const auto z = static_cast<unsigned>(kv_heads * TilesOf(group));
   const std::size_t shared_bytes = sizeof(AttentionShared<kFormat, kQueries>);
   if (!call.scratch) {
     return Launch(AttentionKernel<kFormat, kQueries>,
@@ -157,9 +158,14 @@ template <KvFormat kFormat>
 cudaError_t LaunchAttentionOf(const AttentionCall& call, std::int64_t rows, int kv_heads,
                               cudaStream_t stream) {
   const int group = call.heads / call.pages.kv_heads;
-  if (group == 1) return LaunchAttentionOf<kFormat, 1>(call, rows, kv_heads, stream);
-  if (group <= 4) return LaunchAttentionOf<kFormat, 4>(call, rows, kv_heads, stream);
-  return LaunchAttentionOf<kFormat, kMostQueries>(call, rows, kv_heads, stream);
+  switch (HeadsOfTile(group)) {
+    case 1:
+      return LaunchAttentionOf<kFormat, 1>(call, rows, kv_heads, stream);
+    case 4:
+      return LaunchAttentionOf<kFormat, 4>(call, rows, kv_heads, stream);
+    default:
+      return LaunchAttentionOf<kFormat, 8>(call, rows, kv_heads, stream);
+  }
 }
 
 inline cudaError_t LaunchAttention(const AttentionArgs& args, const DeviceRows& rows,

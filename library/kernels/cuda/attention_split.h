@@ -1,4 +1,4 @@
-// When blocks share a row's attention by chunks of its positions.
+// How blocks share the attention of a pass.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,10 @@
 #include "kernels/exact_math.h"
 
 namespace fallow::cuda {
+
+// Query heads that a block takes at most, of the `group` which share keys and values.
+inline int HeadsOfTile(int group) { return group == 1 ? 1 : group <= 4 ? 4 : 8; }
+inline int TilesOf(int group) { return (group + HeadsOfTile(group) - 1) / HeadsOfTile(group); }
 
 // Chunks that a row sees at most, if its sequence has so many.
 inline int ChunksSeen(int chunks, int window) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -44,8 +45,8 @@ class CudaBackend : public Backend {
       : runtime_(std::move(runtime)),
         host_(MakeHostBackend(*ChooseCpuKernels(nullptr), pool)),
         staging_(*runtime_),
-        pass_(staging_, [this](std::int64_t bytes) { return Allocate(bytes); }),
-        scratch_([this](std::int64_t bytes) { return Allocate(bytes); }) {}
+        pass_(staging_, [this](std::int64_t bytes) { return AllocateWhole(bytes); }),
+        scratch_([this](std::int64_t bytes) { return AllocateWhole(bytes); }) {}
 
   std::string name() const override { return runtime_->name(); }
 
@@ -178,7 +179,7 @@ void CudaBackend::Attention(const AttentionArgs& args) {
   const std::int64_t row_bytes = std::int64_t{args.heads} * chunks * (args.kv.layout.head_dim + 2) *
                                  std::int64_t{sizeof(float)};
   DeviceRows rows{.rows = pass_.rows(), .count = pass_.count(), .chunks = chunks};
-  const std::int64_t tiles = rows.count * args.kv.layout.kv_heads * ((group + 7) / 8);
+  const std::int64_t tiles = rows.count * args.kv.layout.kv_heads * cuda::TilesOf(group);
   if (!cuda::SharesChunks(tiles, chunks, runtime_->multiprocessors())) {
     return Launched(launches().attention(args, rows, runtime_->stream()));
   }
