@@ -18,6 +18,7 @@
 namespace fallow {
 namespace {
 
+using cuda::Cublas;
 using cuda::DevicePass;
 using cuda::Graph;
 using cuda::GrowingBuffer;
@@ -85,7 +86,7 @@ class CudaBackend : public Backend {
     Launched(launches().embed(args, runtime_->stream()));
   }
   void Matmul(std::span<const MatmulArgs> products) override {
-    for (const MatmulArgs& args : products) Launched(launches().matmul(args, runtime_->stream()));
+    for (const MatmulArgs& args : products) Multiply(args);
   }
   void Norm(const NormArgs& args) override { Launched(launches().norm(args, runtime_->stream())); }
   void Rope(const RopeArgs& args) override { Launched(launches().rope(args, runtime_->stream())); }
@@ -127,6 +128,7 @@ class CudaBackend : public Backend {
     return moved.ok();
   }
   absl::StatusOr<std::shared_ptr<Buffer>> AllocateWhole(std::int64_t bytes);
+  void Multiply(const MatmulArgs& args);
 
   const std::shared_ptr<Runtime> runtime_;
   const std::unique_ptr<Backend> host_;
@@ -171,6 +173,13 @@ absl::StatusOr<Weight> CudaBackend::Use(Panels packed, std::shared_ptr<Buffer> m
   FALLOW_RETURN_IF_ERROR(
       staging_.ToDevice(weight.memory->data(), checked.memory->data(), checked.memory->size()));
   return weight;
+}
+
+void CudaBackend::Multiply(const MatmulArgs& args) {
+  const bool many = args.x.rows > kRecordedRows;
+  const Cublas* cublas = many && Cublas::Takes(args) ? runtime_->cublas() : nullptr;
+  if (cublas) return Keep(cublas->Multiply(args));
+  Launched(launches().matmul(args, runtime_->stream()));
 }
 
 void CudaBackend::Attention(const AttentionArgs& args) {

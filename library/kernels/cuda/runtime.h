@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/cuda/cublas.h"
 #include "kernels/cuda/launches.h"
 
 namespace fallow::cuda {
@@ -43,6 +44,9 @@ class Runtime {
   virtual void Copy(std::uint8_t* to, const std::uint8_t* from, std::int64_t bytes) = 0;
   virtual void Clear(std::uint8_t* at, std::int64_t bytes) = 0;
 
+  // On this stream; null if this machine has none.
+  virtual const Cublas* cublas() = 0;
+
   // Takes note of what a launch returned.
   virtual void Note(int error) = 0;
 
@@ -64,7 +68,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu();
 
 // The emulator, with a stand-in for the run time that is stricter than it: memory of the device
 // cannot be touched by the host, nothing runs before Synchronize(), and a graph is refused that
-// names memory which has been freed since.
-std::unique_ptr<Runtime> MakeEmulatedRuntime();
+// names memory which has been freed since. `cublas`: null for a machine without it.
+extern const CublasFunctions kEmulatedCublas;
+std::unique_ptr<Runtime> MakeEmulatedRuntime(const CublasFunctions* cublas = &kEmulatedCublas);
 
 }  // namespace fallow::cuda

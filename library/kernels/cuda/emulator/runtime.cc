@@ -3,7 +3,6 @@
 
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +43,10 @@ struct EmulatedGraph : Graph {
 
 class EmulatedRuntime : public Runtime {
  public:
+  explicit EmulatedRuntime(const CublasFunctions* cublas) {
+    if (cublas) cublas_ = Cublas::Start(*cublas, &stream_).value();
+  }
+
   std::string name() const override { return "cuda-emulated"; }
   int multiprocessors() const override { return kMultiprocessors; }
   std::int64_t memory_bytes() const override { return UsableMemory(); }
@@ -72,6 +75,7 @@ class EmulatedRuntime : public Runtime {
   }
   void Clear(std::uint8_t* at, std::int64_t bytes) override { Enqueue({at, nullptr, bytes}); }
 
+  const Cublas* cublas() override { return cublas_.get(); }
   void Note(int error) override {
     if (error != cudaSuccess) Refuse(absl::StrCat("a launch, with error ", error));
   }
@@ -147,6 +151,7 @@ class EmulatedRuntime : public Runtime {
   Allocations device_;
   Allocations pinned_;
   Stream stream_;
+  std::unique_ptr<Cublas> cublas_;
   bool recording_ = false;
   std::vector<Operation> before_;  // what the stream held when the recording began
   absl::Status error_;
@@ -164,8 +169,8 @@ cudaError_t Enqueue(cudaStream_t stream, const void* closure, std::size_t bytes,
 
 }  // namespace emulator
 
-std::unique_ptr<Runtime> MakeEmulatedRuntime() {
-  return std::make_unique<emulator::EmulatedRuntime>();
+std::unique_ptr<Runtime> MakeEmulatedRuntime(const CublasFunctions* cublas) {
+  return std::make_unique<emulator::EmulatedRuntime>(cublas);
 }
 
 }  // namespace fallow::cuda

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "kernels/cuda/runtime.h"
 
@@ -47,6 +48,7 @@ class GpuRuntime : public Runtime {
   }
 
   ~GpuRuntime() override {
+    cublas_.reset();
     if (stream_) cudaStreamDestroy(stream_);
   }
 
@@ -99,6 +101,16 @@ class GpuRuntime : public Runtime {
     Note(cudaMemsetAsync(at, 0, static_cast<std::size_t>(bytes), stream_));
   }
 
+  const Cublas* cublas() override {
+    if (!std::exchange(cublas_sought_, true)) {
+      Select();
+      auto found = FindCublas();
+      if (found.ok()) cublas_ = *std::move(found);
+      if (!found.ok()) Log(LogLevel::kInfo, std::string(found.status().message()));
+    }
+    return cublas_.get();
+  }
+
   void Note(int error) override { error_.Update(StatusOf(static_cast<cudaError_t>(error))); }
 
   absl::Status Synchronize() override {
@@ -134,6 +146,12 @@ class GpuRuntime : public Runtime {
   // The device of calls by this thread of the host: another may have made the last.
   void Select() { Note(cudaSetDevice(device_)); }
 
+  absl::StatusOr<std::unique_ptr<Cublas>> FindCublas() {
+    const std::string libraries[] = {"libcublas.so.13", "libcublas.so.12"};
+    FALLOW_ASSIGN_OR_RETURN(const CublasFunctions functions, LoadCublas(libraries));
+    return Cublas::Start(functions, stream_);
+  }
+
   void Transfer(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind) {
     Select();
     Note(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_));
@@ -144,6 +162,8 @@ class GpuRuntime : public Runtime {
   int multiprocessors_ = 0;
   std::int64_t memory_bytes_ = 0;
   cudaStream_t stream_ = nullptr;
+  bool cublas_sought_ = false;
+  std::unique_ptr<Cublas> cublas_;
   absl::Status error_;
 };
 
