@@ -22,10 +22,22 @@ struct PassRun {
   std::int64_t rows = 0;
 };
 
+// A device that blocks may lie on, and the bytes of packed weights that it should hold at most.
+struct SpanDevice {
+  Backend* backend = nullptr;
+  std::int64_t weight_bytes = 0;  // does not matter for the last device
+};
+
 class BlockSpan {
  public:
   // Reads and packs the blocks' weights, or takes those that `packed` has. `max_rows`: the most
-  // rows of one pass.
+  // rows of one pass. Devices are filled in order; what finds no room elsewhere is the last's.
+  static absl::StatusOr<std::unique_ptr<BlockSpan>> Load(
+      const Checkpoint& checkpoint, const Family& family, const ModelSpec& spec, BlockRange blocks,
+      const NumericClass& numeric_class, std::int64_t max_rows, std::span<const SpanDevice> devices,
+      const PackedModel& packed = {});
+
+  // All on one device.
   static absl::StatusOr<std::unique_ptr<BlockSpan>> Load(const Checkpoint& checkpoint,
                                                          const Family& family,
                                                          const ModelSpec& spec, BlockRange blocks,
@@ -38,9 +50,10 @@ class BlockSpan {
   std::int64_t max_rows() const;
   std::int64_t weight_bytes() const;  // packed
   KvLayout kv_layout() const;
+  std::vector<KvPlace> kv_places() const;
 
   // Runs rows through `blocks` (some of the span's; empty: all), in place, and appends their keys
-  // and values to `cache`, whose layout is kv_layout(). Hidden states are rounded after each block
+  // and values to `cache`, made for kv_places(). Hidden states are rounded after each block
   // as the class says.
   //   hidden  [rows, hidden_size], dense; the runs' rows in order
   //   failed  [rows]; 1 for rows that are not finite (their sequences must be ended), else 0

@@ -1,6 +1,8 @@
 #include "model/kv_cache.h"
 
+#include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -16,26 +18,44 @@ std::int64_t PagesFor(std::int64_t positions) {
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(std::span<const KvPlace> places,
+                                                         std::int64_t pages) {
+  if (pages < 1 || pages > std::numeric_limits<std::int32_t>::max()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("KV cache: ", pages, " pages, expected 1 to 2^31"));
+  }
+  std::vector<Pool> pools;
+  int first_block = 0;
+  for (const KvPlace& place : places) {
+    FALLOW_ASSIGN_OR_RETURN(auto memory,
+                            place.backend->Allocate(pages * place.layout.page_bytes()));
+    pools.push_back({place, first_block, std::move(memory)});
+    first_block += place.layout.blocks;
+  }
+  return std::unique_ptr<KvCache>(new KvCache(std::move(pools), pages));
+}
+
 absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const KvLayout& layout, std::int64_t bytes,
                                                          Backend& backend) {
   const std::int64_t page_bytes = layout.page_bytes();
   const std::int64_t pages = page_bytes > 0 ? bytes / page_bytes : 0;
-  if (pages < 1 || pages > std::numeric_limits<std::int32_t>::max()) {
+  if (pages < 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("KV cache: ", bytes, " bytes, expected room for 1 to 2^31 pages of ",
-                     page_bytes, " bytes (", kPagePositions, " positions)"));
+        absl::StrCat("KV cache: ", bytes, " bytes, expected room for a page of ", page_bytes,
+                     " bytes (", kPagePositions, " positions)"));
   }
-  FALLOW_ASSIGN_OR_RETURN(auto pool, backend.Allocate(pages * page_bytes));
-  return std::unique_ptr<KvCache>(new KvCache(layout, pages, std::move(pool), backend));
+  const KvPlace place{.layout = layout, .backend = &backend};
+  return Create({&place, 1}, pages);
 }
 
-KvCache::KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool,
-                 Backend& backend)
-    : layout_(layout),
+KvCache::KvCache(std::vector<Pool> pools, std::int64_t pages)
+    : pools_(std::move(pools)),
+      layout_(pools_.front().place.layout),
       num_pages_(pages),
-      pool_(std::move(pool)),
-      backend_(backend),
-      references_(pages, 0) {}
+      references_(pages, 0) {
+  const Pool& last = pools_.back();
+  layout_.blocks = last.first_block + last.place.layout.blocks;
+}
 
 std::int64_t KvCache::capacity_tokens() const { return num_pages_ * kPagePositions; }
 
@@ -151,7 +171,11 @@ const std::int32_t* KvCache::pages(SequenceId id) const {
 }
 
 KvView KvCache::view(int block) const {
-  return {.layout = layout_, .pool = pool_->data(), .block = block};
+  const auto beyond = std::find_if(pools_.begin(), pools_.end(),
+                                   [&](const Pool& pool) { return pool.first_block > block; });
+  const Pool& pool = *std::prev(beyond);
+  return {
+      .layout = pool.place.layout, .pool = pool.memory->data(), .block = block - pool.first_block};
 }
 
 std::int32_t KvCache::TakeZeroed() {
@@ -162,7 +186,9 @@ std::int32_t KvCache::TakeZeroed() {
   } else {
     page = free_.back();
     free_.pop_back();
-    backend_.Clear(PageData(page), layout_.page_bytes());
+    for (const Pool& pool : pools_) {
+      pool.place.backend->Clear(pool.At(page), pool.place.layout.page_bytes());
+    }
   }
   references_[page] = 1;
   return page;
@@ -177,7 +203,9 @@ std::int32_t KvCache::TakeCopy(std::int32_t from) {
     page = free_.back();
     free_.pop_back();
   }
-  backend_.Copy(PageData(page), PageData(from), layout_.page_bytes());
+  for (const Pool& pool : pools_) {
+    pool.place.backend->Copy(pool.At(page), pool.At(from), pool.place.layout.page_bytes());
+  }
   references_[page] = 1;
   return page;
 }
@@ -189,10 +217,6 @@ void KvCache::Release(std::int32_t page) {
 void KvCache::ReleaseFrom(Sequence& sequence, std::int64_t first_page) {
   for (std::size_t i = first_page; i < sequence.pages.size(); ++i) Release(sequence.pages[i]);
   sequence.pages.resize(first_page);
-}
-
-std::uint8_t* KvCache::PageData(std::int32_t page) const {
-  return pool_->data() + page * layout_.page_bytes();
 }
 
 }  // namespace fallow

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -13,11 +14,22 @@
 
 namespace fallow {
 
+// Where keys and values of consecutive blocks lie: of layout.blocks, which follow those of the
+// place before. The back end is borrowed.
+struct KvPlace {
+  KvLayout layout;
+  Backend* backend = nullptr;
+};
+
 // Owned by one thread. A sequence reserves its pages when it is opened, so it cannot run out later;
 // pages are filled as positions are appended.
 class KvCache {
  public:
   using SequenceId = std::int64_t;
+
+  // `pages` in each place. InvalidArgument unless there is at least one.
+  static absl::StatusOr<std::unique_ptr<KvCache>> Create(std::span<const KvPlace> places,
+                                                         std::int64_t pages);
 
   // Pages for at most `bytes` of memory of the back end, which is borrowed. InvalidArgument if not
   // one page fits.
@@ -64,20 +76,28 @@ class KvCache {
     std::vector<std::int32_t> pages{};
   };
 
-  KvCache(const KvLayout& layout, std::int64_t pages, std::shared_ptr<Buffer> pool,
-          Backend& backend);
+  // What one place holds of every page.
+  struct Pool {
+    KvPlace place;
+    int first_block = 0;
+    std::shared_ptr<Buffer> memory;
+
+    std::uint8_t* At(std::int32_t page) const {
+      return memory->data() + page * place.layout.page_bytes();
+    }
+  };
+
+  KvCache(std::vector<Pool> pools, std::int64_t pages);
   absl::Status CheckReservation(std::int64_t tokens) const;
   SequenceId Insert(Sequence sequence);
   std::int32_t TakeZeroed();
   std::int32_t TakeCopy(std::int32_t page);
   void Release(std::int32_t page);
   void ReleaseFrom(Sequence& sequence, std::int64_t first_page);
-  std::uint8_t* PageData(std::int32_t page) const;
 
-  const KvLayout layout_;
+  const std::vector<Pool> pools_;
+  KvLayout layout_;  // of all pools together
   const std::int64_t num_pages_;
-  const std::shared_ptr<Buffer> pool_;
-  Backend& backend_;
   std::vector<std::int32_t> free_;  // used before; all pages from next_fresh_ on are still zero
   std::int32_t next_fresh_ = 0;
   std::vector<std::int32_t> references_;  // by page
