@@ -41,7 +41,7 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual std::string name() const = 0;           // "cpu avx512"
-  virtual std::int64_t memory_bytes() const = 0;  // that its device has
+  virtual std::int64_t memory_bytes() const = 0;  // that its device had free at the start
 
   // InvalidArgument if size < 0, ResourceExhausted if there is no memory.
   virtual absl::StatusOr<std::shared_ptr<Buffer>> Allocate(std::int64_t bytes) = 0;

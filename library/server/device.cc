@@ -1,27 +1,79 @@
 #include "server/device.h"
 
+#include <utility>
+
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 #include "kernels/cuda/backend.h"
 
 namespace fallow {
+namespace {
 
-absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const std::string& device,
-                                                     const KernelTable& cpu, WorkerPool& pool) {
-  if (device == "cpu") return MakeHostBackend(cpu, pool);
-  if (device == "cuda-emulated") return MakeCudaBackend(cuda::MakeEmulatedRuntime(), pool);
-  if (device != "auto" && device != "cuda") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("device = ", device, ", expected auto, cpu, cuda or cuda-emulated"));
+using Backends = std::vector<std::unique_ptr<Backend>>;
+
+// All that there are, in order; the log says why one is left out.
+void AddGpus(WorkerPool& pool, Backends& backends) {
+  const int count = cuda::CountGpus().value_or(0);
+  for (int number = 0; number < count; ++number) {
+    auto gpu = cuda::OpenGpu(number);
+    if (gpu.ok()) {
+      backends.push_back(MakeCudaBackend(*std::move(gpu), pool));
+    } else {
+      Log(LogLevel::kWarning, absl::StrCat("device: ", std::string(gpu.status().message())));
+    }
   }
-  auto gpu = cuda::OpenGpu();
-  if (gpu.ok()) return MakeCudaBackend(*std::move(gpu), pool);
-  if (device == "cuda") return gpu.status();
-  auto host = MakeHostBackend(cpu, pool);
-  if (absl::IsUnimplemented(gpu.status())) return host;
-  Log(LogLevel::kInfo, absl::StrCat("device: ", host->name(),
-                                    ", for no GPU: ", std::string(gpu.status().message())));
-  return host;
+}
+
+absl::Status Add(const std::string& name, const KernelTable& cpu, WorkerPool& pool,
+                 Backends& backends) {
+  if (name == "cpu") {
+    backends.push_back(MakeHostBackend(cpu, pool));
+    return absl::OkStatus();
+  }
+  if (name == "cuda-emulated") {
+    backends.push_back(MakeCudaBackend(cuda::MakeEmulatedRuntime(), pool));
+    return absl::OkStatus();
+  }
+  int number = 0;
+  absl::string_view rest = name;
+  const bool gpu = absl::ConsumePrefix(&rest, "cuda") &&
+                   (rest.empty() || (absl::ConsumePrefix(&rest, ":") &&
+                                     absl::SimpleAtoi(rest, &number) && number >= 0));
+  if (!gpu) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device = ", name,
+                     ", expected auto, cpu, cuda, cuda:1 (or another number) or cuda-emulated"));
+  }
+  FALLOW_ASSIGN_OR_RETURN(auto runtime, cuda::OpenGpu(number));
+  backends.push_back(MakeCudaBackend(std::move(runtime), pool));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Backends> MakeBackends(const std::string& names, const KernelTable& cpu,
+                                      WorkerPool& pool) {
+  Backends backends;
+  if (names != "auto") {
+    const std::vector<std::string> list = absl::StrSplit(names, ',');
+    for (const std::string& name : list) {
+      FALLOW_RETURN_IF_ERROR(Add(name, cpu, pool, backends));
+    }
+    return backends;
+  }
+  AddGpus(pool, backends);
+  backends.push_back(MakeHostBackend(cpu, pool));
+  const absl::Status none = cuda::CountGpus().status();
+  if (!none.ok() && !absl::IsUnimplemented(none)) {
+    Log(LogLevel::kInfo, absl::StrCat("device: ", backends.back()->name(),
+                                      ", for no GPU: ", std::string(none.message())));
+  }
+  return backends;
 }
 
 }  // namespace fallow

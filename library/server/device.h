@@ -1,8 +1,9 @@
-// Which device computes: the option `device`.
+// Which devices compute: the option `device`.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/worker_pool.h"
@@ -10,11 +11,15 @@
 
 namespace fallow {
 
-// auto (a GPU where this build and machine have one, else the CPU), cpu, cuda, or cuda-emulated:
-// the CUDA kernels in an emulator, slowly. `pool` must outlive it, and `cpu` has the host's
-// kernels. InvalidArgument for another name, FailedPrecondition or Unimplemented if there is no
-// such device.
-absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const std::string& device,
-                                                     const KernelTable& cpu, WorkerPool& pool);
+// The devices that `names` says, to be filled in order; never none. A comma lies between names:
+//   auto           all GPUs of this build and machine, then the CPU
+//   cpu            with the kernels of `cpu`
+//   cuda, cuda:1   the first GPU, the second
+//   cuda-emulated  the CUDA kernels in an emulator, slowly
+// `pool` must outlive them. InvalidArgument for another name, FailedPrecondition or Unimplemented
+// if there is no such device.
+absl::StatusOr<std::vector<std::unique_ptr<Backend>>> MakeBackends(const std::string& names,
+                                                                   const KernelTable& cpu,
+                                                                   WorkerPool& pool);
 
 }  // namespace fallow

@@ -1,6 +1,8 @@
 #include "server/model_host.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -46,7 +48,7 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
       const NumericClass numeric_class,
       NumericClass::Choose(options.numeric_class, options.weights, *host->checkpoint_));
   served.numeric_class = numeric_class.ToString();
-  FALLOW_RETURN_IF_ERROR(host->MakeBackend(options, clock));
+  FALLOW_RETURN_IF_ERROR(host->MakeDevices(options, clock));
   FALLOW_ASSIGN_OR_RETURN(const auto cache, OpenCache(options.cache));
   FALLOW_RETURN_IF_ERROR(host->ReadDigests(cache.get()));
   FALLOW_RETURN_IF_ERROR(host->ReadWeights(numeric_class, cache.get()));
@@ -54,7 +56,7 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Load(const BlockServer::Op
   return host;
 }
 
-absl::Status ModelHost::MakeBackend(const BlockServer::Options& options, KernelClock* clock) {
+absl::Status ModelHost::MakeDevices(const BlockServer::Options& options, KernelClock* clock) {
   FALLOW_RETURN_IF_ERROR(WorkerPool::Check(options.threads));
   const char* isa = std::getenv("FALLOW_ISA");
   const KernelTable* kernels = ChooseCpuKernels(isa);
@@ -64,9 +66,11 @@ absl::Status ModelHost::MakeBackend(const BlockServer::Options& options, KernelC
   }
   pool_ = WorkerPool::ForModel(options.threads);
   isa_ = kernels->name;
-  FALLOW_ASSIGN_OR_RETURN(backend_, fallow::MakeBackend(options.device, *kernels, *pool_));
-  if (clock != nullptr) backend_ = MakeProfilingBackend(std::move(backend_), *clock);
-  served_.backend = backend_.get();
+  FALLOW_ASSIGN_OR_RETURN(backends_, MakeBackends(options.device, *kernels, *pool_));
+  for (auto& backend : backends_) {
+    if (clock != nullptr) backend = MakeProfilingBackend(std::move(backend), *clock);
+    served_.backends.push_back(backend.get());
+  }
   return absl::OkStatus();
 }
 
@@ -95,30 +99,61 @@ absl::Status ModelHost::ReadDigests(const WeightCache* cache) {
 absl::Status ModelHost::ReadWeights(const NumericClass& numeric_class, WeightCache* cache) {
   PackedModel packed;
   if (cache != nullptr) {
-    packed = cache->Get({.source = {*checkpoint_, *family_, served_.spec, numeric_class, *backend_},
-                         .manifest = served_.manifest,
-                         .blocks = served_.block_digests,
-                         .first_block = served_.blocks.begin,
-                         .embedding = served_.embeds,
-                         .head = served_.samples,
-                         .ends = served_.ends_digest.value_or(Digest{})});
+    packed =
+        cache->Get({.source = {*checkpoint_, *family_, served_.spec, numeric_class, *backends_[0]},
+                    .manifest = served_.manifest,
+                    .blocks = served_.block_digests,
+                    .first_block = served_.blocks.begin,
+                    .embedding = served_.embeds,
+                    .head = served_.samples,
+                    .ends = served_.ends_digest.value_or(Digest{})});
+  }
+  std::vector<SpanDevice> devices;
+  for (Backend* backend : served_.backends) {
+    devices.push_back({backend, backend->memory_bytes() / 8 * 5});  // KV and scratch have the rest
   }
   FALLOW_ASSIGN_OR_RETURN(
       span_, BlockSpan::Load(*checkpoint_, *family_, served_.spec, served_.blocks, numeric_class,
-                             kMaxPassRows, *backend_, packed));
+                             kMaxPassRows, devices, packed));
   served_.span = span_.get();
+  LogPlaces();
   if (!served_.embeds && !served_.samples) return absl::OkStatus();
   const Head::Parts parts{.embed = served_.embeds, .logits = served_.samples};
   FALLOW_ASSIGN_OR_RETURN(head_, Head::Load(*checkpoint_, *family_, served_.spec, numeric_class,
-                                            parts, kMaxPassRows, *backend_, packed));
+                                            parts, kMaxPassRows, *backends_[0], packed));
   served_.head = head_.get();
   return absl::OkStatus();
 }
 
+void ModelHost::LogPlaces() const {
+  int begin = served_.blocks.begin;
+  const std::vector<KvPlace> places = span_->kv_places();
+  for (const KvPlace& place : places) {
+    const BlockRange blocks{begin, begin + place.layout.blocks};
+    if (places.size() > 1) {
+      Log(LogLevel::kInfo,
+          absl::StrCat("device: blocks ", ToString(blocks), " on ", place.backend->name()));
+    }
+    begin = blocks.end;
+  }
+}
+
 absl::Status ModelHost::ReserveKv(std::int64_t bytes) {
   if (bytes < 0) return absl::InvalidArgumentError(absl::StrCat("kv_memory = ", bytes));
-  if (bytes == 0) bytes = backend_->memory_bytes() / 4;
-  FALLOW_ASSIGN_OR_RETURN(cache_, KvCache::Create(span_->kv_layout(), bytes, *backend_));
+  const std::vector<KvPlace> places = span_->kv_places();
+  std::int64_t pages = bytes / span_->kv_layout().page_bytes();
+  if (bytes == 0) {
+    pages = std::numeric_limits<std::int32_t>::max();
+    for (const KvPlace& place : places) {
+      pages = std::min(pages, place.backend->memory_bytes() / 4 / place.layout.page_bytes());
+    }
+  }
+  if (pages < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kv_memory = ", bytes, ", expected room for a page of ",
+                     span_->kv_layout().page_bytes(), " bytes (", kPagePositions, " positions)"));
+  }
+  FALLOW_ASSIGN_OR_RETURN(cache_, KvCache::Create(places, pages));
   served_.cache = cache_.get();
   return absl::OkStatus();
 }

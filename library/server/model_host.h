@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/worker_pool.h"
@@ -32,16 +33,17 @@ class ModelHost {
 
  private:
   ModelHost() = default;
-  absl::Status MakeBackend(const BlockServer::Options& options, KernelClock* clock);
+  absl::Status MakeDevices(const BlockServer::Options& options, KernelClock* clock);
   absl::Status ReadDigests(const WeightCache* cache);
   absl::Status ReadWeights(const NumericClass& numeric_class, WeightCache* cache);
+  void LogPlaces() const;
   absl::Status ReserveKv(std::int64_t bytes);
 
   std::unique_ptr<Checkpoint> checkpoint_;
   std::optional<Family> family_;
   const char* isa_ = nullptr;
   std::shared_ptr<WorkerPool> pool_;
-  std::unique_ptr<Backend> backend_;
+  std::vector<std::unique_ptr<Backend>> backends_;
   std::unique_ptr<BlockSpan> span_;
   std::unique_ptr<Head> head_;
   std::unique_ptr<KvCache> cache_;

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/monotonic_time.h"
 #include "base/status_macros.h"
 #include "kernels/profile.h"
@@ -149,7 +152,9 @@ absl::StatusOr<Profile> ProfileModel(const ProfileOptions& options) {
   WorkerPool& pool = host->pool();
   FALLOW_ASSIGN_OR_RETURN(const KernelLimits limits,
                           MeasureKernelLimits(pool, host->isa(), host->weight_bytes()));
-  Profile profile{.device = model.backend->name(),
+  std::vector<std::string> devices;
+  for (const KvPlace& place : model.span->kv_places()) devices.push_back(place.backend->name());
+  Profile profile{.device = absl::StrJoin(devices, ", "),
                   .numeric_class = model.numeric_class,
                   .threads = pool.size(),
                   .memory_bytes_per_second = limits.memory_bytes,

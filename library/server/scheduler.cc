@@ -86,7 +86,8 @@ void Scheduler::RunPass() {
 
 // The next rows come from other hops, which may be on this machine.
 void Scheduler::LetOthersCompute() {
-  if (!model_.whole() && !AnyWork()) model_.backend->Rest();
+  if (model_.whole() || AnyWork()) return;
+  for (Backend* backend : model_.backends) backend->Rest();
 }
 
 // Shares of one session follow each other.

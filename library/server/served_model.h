@@ -26,7 +26,7 @@ struct ServedModel {
   bool embeds = false;   // `head` has the embedding
   bool samples = false;  // `head` has the final norm and the head
 
-  Backend* backend = nullptr;
+  std::vector<Backend*> backends;
   BlockSpan* span = nullptr;
   Head* head = nullptr;  // null if it neither embeds nor samples
   KvCache* cache = nullptr;

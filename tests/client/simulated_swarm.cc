@@ -87,7 +87,7 @@ class SimulatedPeer {
         .ends_digest = std::nullopt,
         .embeds = embeds,
         .samples = samples,
-        .backend = golden.backend.get(),
+        .backends = {golden.backend.get()},
         .span = span_.get(),
         .head = embeds || samples ? golden.head.get() : nullptr,
         .cache = cache_.get()};

@@ -33,7 +33,7 @@ TEST_CASE("a server whose device failed ends its sessions and takes no new ones"
   REQUIRE(server.stats().sessions == 2);
   CHECK(!server.stats().draining);
 
-  LoseDevice(*server.served().backend);
+  LoseDevice(*server.served().backends[0]);
   computing.OpenAll(/*resume=*/true);
   swarm.Settle();
   computing.Begin({{.ids = {5, 6, 7}}}, 2);

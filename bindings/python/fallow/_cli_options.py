@@ -18,7 +18,7 @@ _SHARED = {
     "numeric_class": (str, "auto, fp32, bf16, exact, or a whole class string."),
     "weights": (str, "auto, fp32, bf16, q8 or q4."),
     "threads": (int, "Threads of the computation; 0: all cores."),
-    "device": (str, "auto, cpu, cuda, or cuda-emulated: CUDA in an emulator, slowly."),
+    "device": (str, "auto, cpu, cuda, cuda:1, cuda-emulated (slowly), or several: cuda:0,cuda:1,cpu."),
     "kv_memory": (int, "Bytes for keys and values; 0: a quarter of the memory."),
     "cache": (str, "Of packed weights, for quick starts: a directory, or auto; none if empty."),
 }

@@ -75,7 +75,7 @@ class AutoDistributedModelForCausalLM:
         numeric_class: auto, fp32, bf16, exact, or a whole class string; with peers auto is theirs
         weights: auto, fp32, bf16, q8, q4; without peers only
         threads: of the computation in this process; 0: all cores
-        device: auto (a GPU if there is one), cpu, cuda, cuda-emulated; without peers only
+        device: as BlockServer's; without peers only
         kv_memory: bytes for keys and values in this process; 0: a quarter of the memory
         cache: of packed weights, for quick starts: a directory, or auto; "": none; without peers
         connect_timeout: seconds

@@ -50,7 +50,8 @@ class BlockServer:
         numeric_class: auto, fp32, bf16, exact, or a whole class string
         weights: auto, fp32, bf16, q8, q4
         threads: of the computation; 0: all cores
-        device: auto (a GPU if there is one), cpu, cuda, or cuda-emulated: CUDA in an emulator, slowly
+        device: auto (all GPUs, and the CPU for what they have no room for), cpu, cuda, cuda:1 (the
+            second), cuda-emulated (slowly), or several, filled in order: "cuda:0,cuda:1,cpu"
         max_sessions: open at once
         kv_memory: bytes for keys and values; 0: a quarter of the memory
         cache: of packed weights, for quick starts: a directory, or auto; "": none

@@ -27,9 +27,11 @@ class BlockServer {
     std::string numeric_class = "auto";  // auto, fp32, bf16, exact, or a whole class string
     std::string weights = "auto";        // auto, fp32, bf16, q8, q4
     int threads = 0;  // of the computation; 0: on all cores, shared with the process's other models
-    std::string device = "auto";  // auto, cpu, cuda, cuda-emulated (in an emulator, slowly)
-    int max_sessions = 64;        // open at once; more are ResourceExhausted
-    std::int64_t kv_memory = 0;   // bytes for keys and values; 0: a quarter of the device's
+    // auto (all GPUs, and the CPU for what they have no room for), cpu, cuda, cuda:1 (the second),
+    // cuda-emulated (in an emulator, slowly), or several, filled in order: "cuda:0,cuda:1,cpu"
+    std::string device = "auto";
+    int max_sessions = 64;       // open at once; more are ResourceExhausted
+    std::int64_t kv_memory = 0;  // bytes for keys and values; 0: a quarter of the device's
     std::string cache;  // of packed weights, for quick starts: a directory, or auto; empty: none
     std::int64_t max_outbox = 64 << 20;        // bytes kept per session for replays
     std::string announce;                      // host put into address(); empty: that of `listen`

@@ -62,9 +62,12 @@ class Runtime {
   virtual void Replay(Graph& graph) = 0;
 };
 
-// The first GPU of this machine. FailedPrecondition if there is none, its driver is too old, or it
-// is older than compute capability 8.0; Unimplemented in builds without CUDA.
-absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu();
+// The GPUs of this machine, at least one. FailedPrecondition if there is none or their driver is
+// too old, Unimplemented in builds without CUDA.
+absl::StatusOr<int> CountGpus();
+
+// One of them, from 0 on. FailedPrecondition, besides, if it is older than compute capability 8.0.
+absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu(int number);
 
 // The emulator, with a stand-in for the run time that is stricter than it: memory of the device
 // cannot be touched by the host, nothing runs before Synchronize(), and a graph is refused that

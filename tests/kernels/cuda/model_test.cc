@@ -29,7 +29,7 @@ std::unique_ptr<Backend> MakeDevice(WorkerPool& pool) {
   const char* device = std::getenv("FALLOW_TEST_DEVICE");
   if (device == nullptr) return MakeCudaBackend(cuda::MakeEmulatedRuntime(), pool);
   REQUIRE(std::string(device) == "cuda");
-  return MakeCudaBackend(cuda::OpenGpu().value(), pool);
+  return MakeCudaBackend(cuda::OpenGpu(0).value(), pool);
 }
 
 std::unique_ptr<LoadedModel> LoadOnDevice(LoadedModel::Options options) {

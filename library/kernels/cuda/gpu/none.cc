@@ -3,8 +3,8 @@
 
 namespace fallow::cuda {
 
-absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu() {
-  return absl::UnimplementedError("this build has no CUDA");
-}
+absl::StatusOr<int> CountGpus() { return absl::UnimplementedError("this build has no CUDA"); }
+
+absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu(int) { return CountGpus().status(); }
 
 }  // namespace fallow::cuda

@@ -39,9 +39,11 @@ class GpuRuntime : public Runtime {
           absl::StrCat("CUDA: ", std::string(properties.name), " has compute capability ",
                        properties.major, ".", properties.minor, ", expected 8.0 or later"));
     }
-    runtime->name_ = absl::StrCat("cuda ", std::string(properties.name));
+    runtime->name_ = absl::StrCat("cuda:", device, " ", std::string(properties.name));
     runtime->multiprocessors_ = properties.multiProcessorCount;
-    runtime->memory_bytes_ = static_cast<std::int64_t>(properties.totalGlobalMem);
+    std::size_t free = 0, total = 0;
+    FALLOW_RETURN_IF_ERROR(StatusOf(cudaMemGetInfo(&free, &total)));
+    runtime->memory_bytes_ = static_cast<std::int64_t>(free);
     FALLOW_RETURN_IF_ERROR(
         StatusOf(cudaStreamCreateWithFlags(&runtime->stream_, cudaStreamNonBlocking)));
     return runtime;
@@ -169,15 +171,22 @@ class GpuRuntime : public Runtime {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu() {
+absl::StatusOr<int> CountGpus() {
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
   cudaGetLastError();
-  if (error != cudaSuccess || devices == 0) {
-    return absl::FailedPreconditionError(error == cudaSuccess ? "CUDA: no device"
-                                                              : StatusOf(error).message());
+  if (error == cudaSuccess && devices > 0) return devices;
+  return absl::FailedPreconditionError(error == cudaSuccess ? "CUDA: no device"
+                                                            : StatusOf(error).message());
+}
+
+absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu(int number) {
+  FALLOW_ASSIGN_OR_RETURN(const int devices, CountGpus());
+  if (number >= devices) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("CUDA: device ", number, ", this machine has ", devices));
   }
-  return GpuRuntime::Open(0);
+  return GpuRuntime::Open(number);
 }
 
 }  // namespace fallow::cuda
