@@ -11,8 +11,10 @@ if(NOT FALLOW_KERNELS_ONLY)
 endif()
 
 if(FALLOW_CUDA)  # before any target exists: each copies CMAKE_CUDA_ARCHITECTURES when it is made
+  find_package(Nvcc REQUIRED)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 120)  # machine code for three, PTX for later ones
+    # PTX for later ones. Code of 8.0 would run on 8.6 and 8.9 too; theirs is scheduled for them.
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90-real 100-real 120)
   endif()
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)

@@ -40,5 +40,6 @@ install(TARGETS fallow EXPORT fallow COMPONENT development FILE_SET HEADERS COMP
 install(EXPORT fallow NAMESPACE fallow:: FILE fallow-targets.cmake DESTINATION ${config_dir}
   COMPONENT development)
 install(FILES ${PROJECT_BINARY_DIR}/fallow-config.cmake
-  ${PROJECT_BINARY_DIR}/fallow-config-version.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSodium.cmake
+  ${PROJECT_BINARY_DIR}/fallow-config-version.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindNvcc.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSodium.cmake
   DESTINATION ${config_dir} COMPONENT development)

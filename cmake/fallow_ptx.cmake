@@ -1,7 +1,6 @@
 # nvcc for the tests that look at what it makes, with or without FALLOW_CUDA. No GPU is needed.
 
-find_program(FALLOW_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
-  DOC "nvcc, for the tests of its PTX and machine code")
+find_package(Nvcc QUIET)
 
 # fallow_ptx(<target> ARCHITECTURES 80 90 SOURCES a.cu ...)
 #

@@ -3,8 +3,8 @@
 #
 # Makes a bare Debian 12 ready to build and install the library and its Python package; with
 # --tests, also to run tests/run.sh. Needs root or sudo, and a network, only if something is
-# missing; else it changes nothing and takes a fraction of a second. CUDA is not a package of
-# Debian: have nvcc 13 on the machine for it.
+# missing; else it changes nothing and takes a fraction of a second. CUDA is no package of Debian:
+# README.md says where else it may come from.
 set -eu
 
 packages="ca-certificates git g++ cmake ninja-build pkg-config ccache

@@ -11,7 +11,7 @@ skip() {
 }
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1) || true
 [[ $capability ]] || skip "no GPU"
-command -v nvcc >/dev/null || skip "no nvcc"
+[[ $(cmake -P cmake/FindNvcc.cmake) ]] || skip "no nvcc"
 ((${capability%.*} >= 8)) || skip "a GPU of compute capability $capability, expected 8.0 or later"
 
 cmake/install_dependencies.sh --tests

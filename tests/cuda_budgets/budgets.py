@@ -23,10 +23,8 @@ Every kernel of a source has budgets, and every budget a kernel.
 import argparse
 import dataclasses
 import json
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,8 +64,9 @@ class Kernel:
 
 
 def find_nvcc() -> str | None:
-    home = os.environ.get("CUDA_HOME")
-    return shutil.which("nvcc") or (shutil.which("nvcc", path=f"{home}/bin") if home else None)
+    script = pathlib.Path(__file__).resolve().parents[2] / "cmake/FindNvcc.cmake"
+    return subprocess.run(["cmake", "-P", script], capture_output=True, text=True,
+                          check=True).stdout.strip() or None
 
 
 def parse_log(log: str, architecture: int) -> dict[str, Kernel]:
@@ -196,7 +195,7 @@ def main() -> int:
     parser.add_argument("budgets", type=pathlib.Path, nargs="+")
     arguments = parser.parse_args()
     if not arguments.nvcc:
-        parser.error("no nvcc on PATH or in CUDA_HOME")
+        parser.error("no nvcc")
     rows, messages = [], []
     try:
         for path in arguments.budgets:

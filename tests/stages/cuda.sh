@@ -3,6 +3,9 @@
 # Emulated in order and in other orders, then with each access to memory watched; and what nvcc,
 # where there is one, makes of them.
 stage_cuda() {
+  local nvcc
+  nvcc=$(cmake -P cmake/FindNvcc.cmake)
+  [[ ! $nvcc ]] || PATH=$(dirname "$nvcc"):$PATH
   local programs=(fallow_cuda_tests fallow_cuda_checked_tests fallow_fiber_ucontext_tests)
   command -v nvcc >/dev/null && programs+=(fallow_cuda_ptx_tests fallow_ptx_tests)
   cmake --preset dev
