@@ -1,11 +1,15 @@
 """Holds kernels to budgets of registers, spills, stack, occupancy and instructions; needs no GPU.
 
-    python3 tests/cuda_budgets/budgets.py [--nvcc NVCC] [--markdown FILE] BUDGETS.json ...
+    python3 tests/cuda_budgets/budgets.py [--nvcc NVCC] [--markdown FILE] [--bounds FILE] BUDGETS.json ...
 
 Compiles the sources that a file of budgets names, for each of ARCHITECTURES, prints what became of
 each kernel as a table, and ends with 1 if a budget is broken. A file of budgets:
 
     {"flags": ["-I", "library"],
+     "streams": {                            bounds.py says how what is in flight is counted
+       "weights": {"bytes": {"32": 128},     that a load of so many bits brings to a warp
+                   "with": ["dp4a"],         kinds of instructions of its loop; [] if not given
+                   "without": []}},          and none of these
      "sources": {"a.cu": {                     relative to the file; its "//" comments nothing
        "fallow::Gemv<4>": {                    a kernel's demangled name, without arguments
          "threads": 128,                       of a block
@@ -15,6 +19,12 @@ each kernel as a table, and ends with 1 if a budget is broken. A file of budgets
          "min_blocks": 8,                      that a multiprocessor holds at once
          "at_least": {"tensor core": 1},       instructions by the kinds of sass.py; {} if not given
          "at_most": {"local load": 0},
+         "streams": ["weights"],               of each at least 1 x what devices.json's need in flight
+         "tensor": {"numbers": "int8",         tensor cores' part of issue slots at least TENSOR_PART
+                    "trips": 2},               1 if not given
+         "least": {"weights": {"H100 SXM": 0.5},  where these are not reached: what must stay
+                   "tensor": {"H100 SXM": 0.3}},
+         "label": "q4_0, 1 row",               of its row in the short table of bounds, if it has one
          "only": {"90": {"max_registers": 80}, "75": null}}}}}  other budgets there; null: not there
 
 Every kernel of a source has budgets, and every budget a kernel.
@@ -29,6 +39,7 @@ import subprocess
 import sys
 import tempfile
 
+import bounds
 import occupancy
 import sass
 
@@ -36,7 +47,8 @@ ARCHITECTURES = tuple(occupancy.LIMITS)
 FLAGS = ["-std=c++20", "-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false"]
 COUNTED = ("tensor core", "128-bit load", "barrier", "shuffle", "local load", "local store")
 KEYS = {"threads", "dynamic_shared", "max_registers", "max_spills", "max_stack", "min_blocks",
-        "at_least", "at_most", "only"}
+        "at_least", "at_most", "only", "streams", "tensor", "least", "label"}
+DEVICES = bounds.load_devices(pathlib.Path(__file__).resolve().parent / "devices.json")
 
 ENTRY = re.compile(r"Compiling entry function '(\S+)' for 'sm_")
 FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -61,6 +73,10 @@ class Kernel:
     blocks: int = 0
     limit: str = ""  # of the blocks
     counts: dict = dataclasses.field(default_factory=dict)
+    program: list = dataclasses.field(default_factory=list)  # of sass.Instruction
+    warps: int = 0  # of `blocks`
+    label: str = ""
+    bounds: dict = dataclasses.field(default_factory=dict)  # by what it is of, then by device
 
 
 def find_nvcc() -> str | None:
@@ -106,9 +122,10 @@ def compile_kernels(nvcc: str, source: pathlib.Path, architecture: int,
         if result.returncode != 0:
             raise BudgetError(f"{source} for sm_{architecture}: {result.stderr}")
         kernels = parse_log(result.stdout + result.stderr, architecture)
-        for name, counts in sass.mixes(cubin).items():
+        for name, program in sass.programs(cubin, architecture).items():
             if name in kernels:
-                kernels[name].counts = dict(counts)
+                kernels[name].counts = dict(sass.mix(program))
+                kernels[name].program = program
     for kernel, name in zip(kernels.values(), demangle(list(kernels))):
         kernel.name = name
     return {kernel.name: kernel for kernel in kernels.values()}
@@ -126,6 +143,37 @@ def add_occupancy(kernel: Kernel, budget: dict) -> None:
     shared = kernel.shared + budget.get("dynamic_shared", 0)
     kernel.blocks, kernel.limit = occupancy.blocks_per_multiprocessor(
         kernel.architecture, budget["threads"], kernel.registers, shared)
+    warps = occupancy.round_up(budget["threads"], occupancy.WARP) // occupancy.WARP
+    kernel.warps = kernel.blocks * warps
+
+
+def add_bounds(kernel: Kernel, budget: dict, streams: dict, devices=DEVICES) -> None:
+    """For devices of the kernel's architecture; occupancy comes first."""
+    kernel.label = budget.get("label", "")
+    for device in devices:
+        if device.architecture != kernel.architecture:
+            continue
+        for name in budget.get("streams", []):
+            body = bounds.main_loop(kernel.program, streams[name])
+            found = kernel.warps * bounds.bytes_in_flight(body, streams[name])
+            kernel.bounds.setdefault(name, {})[device.name] = found / device.bytes_wanted()
+        if tensor := budget.get("tensor"):
+            numbers = tensor["numbers"]
+            cycles = bounds.MULTIPLY_ADDS[numbers] / device.tensor_rate[numbers]
+            part = bounds.tensor_part(kernel.program, cycles, tensor.get("trips", 1))
+            kernel.bounds.setdefault("tensor", {})[device.name] = part
+
+
+def below(kernel: Kernel, budget: dict) -> list[str]:
+    """A message for each bound below what is wanted, or below its floor if it has one."""
+    messages = []
+    for what, of_devices in kernel.bounds.items():
+        floors = budget.get("least", {}).get(what, {})
+        wanted = bounds.TENSOR_PART if what == "tensor" else 1
+        messages += [f"{kernel.name} on {device}: {what} {figure:.3f}, at least {least}"
+                     for device, figure in of_devices.items()
+                     if figure < (least := floors.get(device, wanted))]
+    return messages
 
 
 def broken(kernel: Kernel, budget: dict) -> list[str]:
@@ -147,7 +195,7 @@ def broken(kernel: Kernel, budget: dict) -> list[str]:
 
 
 def check_source(nvcc: str, source: pathlib.Path, budgets: dict, flags: list[str],
-                 architectures=ARCHITECTURES) -> tuple[list[Kernel], list[str]]:
+                 architectures=ARCHITECTURES, streams=None) -> tuple[list[Kernel], list[str]]:
     """What became of the kernels of one source, and what is wrong with them."""
     rows, messages = [], []
     for architecture in architectures:
@@ -163,8 +211,12 @@ def check_source(nvcc: str, source: pathlib.Path, budgets: dict, flags: list[str
                 messages.append(f"{name} on sm_{architecture}: is in {source}, but has no budget")
                 continue
             add_occupancy(kernel, wanted[name])
+            try:
+                add_bounds(kernel, wanted[name], streams or {})
+            except bounds.BoundError as error:
+                messages.append(f"{name} on sm_{architecture}: {error}")
             rows.append(kernel)
-            messages += broken(kernel, wanted[name])
+            messages += broken(kernel, wanted[name]) + below(kernel, wanted[name])
     return rows, messages
 
 
@@ -172,7 +224,8 @@ def check_file(nvcc: str, path: pathlib.Path) -> tuple[list[Kernel], list[str]]:
     budgets = json.loads(path.read_text())
     rows, messages = [], []
     for name, kernels in budgets["sources"].items():
-        found = check_source(nvcc, path.parent / name, kernels, budgets.get("flags", []))
+        found = check_source(nvcc, path.parent / name, kernels, budgets.get("flags", []),
+                             streams=budgets.get("streams", {}))
         rows += found[0]
         messages += found[1]
     return rows, messages
@@ -185,13 +238,33 @@ def markdown(rows: list[Kernel]) -> str:
         lines.append([f"`{row.name}`", row.architecture, row.registers, row.shared, row.stack,
                       row.spills, row.blocks, row.limit,
                       *(row.counts.get(kind, 0) for kind in COUNTED)])
+    return table(lines)
+
+
+def table(lines: list[list]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def bounds_table(rows: list[Kernel], short: bool, devices=DEVICES) -> str:
+    """Each bound by device; `short`: of the kernels with a label, by that."""
+    found = {}
+    for row in rows:
+        name = row.label if short else f"`{row.name}`"
+        for what, of_devices in row.bounds.items() if name else ():
+            found.setdefault((name, what), {}).update(of_devices)
+    lines = [["kernel", "of", *(device.name for device in devices)],
+             ["---", "---"] + ["---:"] * len(devices)]
+    for (name, what), figures in found.items():
+        lines.append([name, what, *(f"{figures[device.name]:.2f}" if device.name in figures else ""
+                                    for device in devices)])
+    return table(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nvcc", default=find_nvcc())
     parser.add_argument("--markdown", type=pathlib.Path, help="write the table there")
+    parser.add_argument("--bounds", type=pathlib.Path, help="write the short table of bounds there")
     parser.add_argument("budgets", type=pathlib.Path, nargs="+")
     arguments = parser.parse_args()
     if not arguments.nvcc:
@@ -205,10 +278,12 @@ def main() -> int:
     except BudgetError as error:
         print(error, file=sys.stderr)
         return 1
-    table = markdown(rows)
-    print(table)
+    print(markdown(rows))
+    print(bounds_table(rows, short=False))
     if arguments.markdown:
-        arguments.markdown.write_text(table)
+        arguments.markdown.write_text(markdown(rows))
+    if arguments.bounds:
+        arguments.bounds.write_text(bounds_table(rows, short=True))
     for message in messages:
         print(message)
     print(f"{len(rows)} kernels, {len(messages)} broken budgets")

@@ -26,6 +26,7 @@ cuda_checks() {
     done
     echo "python3 tests/cuda_budgets/budgets.py tests/cuda_budgets/kernels.json"
     echo "python3 tests/cuda_budgets/budgets_test.py"
+    echo "python3 tests/cuda_budgets/bounds_test.py"
     echo "build/dev/tests/ptx/fallow_ptx_tests"
   fi
   echo "$tests/fallow_cuda_tests"
