@@ -4,6 +4,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/attention/pages.cuh"
 #include "kernels/attention/pass_rows.h"
+#include "kernels/attention/values.cuh"
 #include "kernels/exact_math.h"
 #include "kernels/quantize/kernel.cuh"
 
@@ -148,9 +149,7 @@ __device__ __forceinline__ void DotPosition(const std::uint8_t* page, int place,
                                             const Queries<kFormat, kQueries>& queries,
                                             float (&scores)[kQueries]) {
   using Pages = NumberPages<kFormat>;
-#pragma unroll 4
-  for (int dim = 0; dim < pages.head_dim; dim += Pages::kKeyDims) {
-    const std::uint32_t word = Load4(page + Pages::Key(place, dim));
+  const auto add = [&](std::uint32_t word, int dim) {
 #pragma unroll
     for (int half = 0; half < Pages::kKeyDims; ++half) {
       const float key = Pages::NumberOf(word, half);
@@ -160,6 +159,22 @@ __device__ __forceinline__ void DotPosition(const std::uint8_t* page, int place,
         scores[q] = __fmaf_rn(key, queries.number[q][dim + half], scores[q]);
       }
     }
+  };
+  constexpr int kTogether = 16;  // words that are on their way at once
+  int dim = 0;
+#pragma unroll 1
+  for (; dim + kTogether * Pages::kKeyDims <= pages.head_dim; dim += kTogether * Pages::kKeyDims) {
+    std::uint32_t words[kTogether];
+#pragma unroll
+    for (int i = 0; i < kTogether; ++i) {
+      words[i] = Load4(page + Pages::Key(place, dim + i * Pages::kKeyDims));
+    }
+#pragma unroll
+    for (int i = 0; i < kTogether; ++i) add(words[i], dim + i * Pages::kKeyDims);
+  }
+#pragma unroll 1
+  for (; dim < pages.head_dim; dim += Pages::kKeyDims) {
+    add(Load4(page + Pages::Key(place, dim)), dim);
   }
 }
 
@@ -238,11 +253,6 @@ __device__ __forceinline__ void WeighChunk(const AttentionCall& call, const Head
   }
 }
 
-// Four dims of a head.
-struct FourDims {
-  float at[4] = {};
-};
-
 struct Unit {
   int head;  // of the tile
   int dim;
@@ -255,32 +265,7 @@ __device__ __forceinline__ Unit UnitOf(int i, const HeadTile& heads, int head_di
   return {unit / quads, unit % quads * 4, unit / quads < heads.heads};
 }
 
-// Adds a position's value, which has that weight, to a sum.
-template <KvFormat kFormat>
-__device__ __forceinline__ void AddValue(const std::uint8_t* page, int place, int dim, float weight,
-                                         const HeadPages& pages, FourDims& sum) {
-  if constexpr (kFormat == KvFormat::kQ8) {
-    const float scale = LoadBf16(page + pages.ValueScale(place, dim / kGroup));
-    const float scaled = __fmul_rn(weight, scale);
-    const std::uint32_t codes = Load4(page + pages.Value(place, dim));
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const auto code = static_cast<std::int8_t>(codes >> (8 * i));
-      sum.at[i] = __fmaf_rn(scaled, static_cast<float>(code), sum.at[i]);
-    }
-  } else {
-    using Pages = NumberPages<kFormat>;
-    const int half = Pages::kBf16 ? place % 2 : 0;
-    const uint4 words = Load16(page + Pages::Value(pages, place - half, dim));
-    const std::uint32_t of_dim[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      sum.at[i] = __fmaf_rn(weight, Pages::NumberOf(of_dim[i], half), sum.at[i]);
-    }
-  }
-}
-
-// The chunk's weighted values, positions in order.
+// The chunk's weighted values.
 template <KvFormat kFormat, int kQueries>
 __device__ __forceinline__ FourDims SumValues(const AttentionCall& call, const HeadTile& heads,
                                               std::int64_t chunk, const Unit& unit,
@@ -288,13 +273,8 @@ __device__ __forceinline__ FourDims SumValues(const AttentionCall& call, const H
   const std::int64_t first = chunk * exact::kChunk;
   const std::int64_t begin = heads.begin > first ? heads.begin : first;
   const std::int64_t end = Smaller(heads.end, first + exact::kChunk);
-  FourDims sum;
-  for (std::int64_t t = begin; t < end; ++t) {
-    const std::uint8_t* page = call.pages.At(heads.row.pages[t / kPagePositions], heads.kv_head);
-    AddValue<kFormat>(page, static_cast<int>(t % kPagePositions), unit.dim,
-                      shared.weight[unit.head][t - first], call.pages, sum);
-  }
-  return sum;
+  const HeadValues values = {call.pages, heads.row.pages, heads.kv_head, unit.dim};
+  return SumOfValues<kFormat>(values, begin, end, &shared.weight[unit.head][begin - first]);
 }
 
 // How much of what was merged stays, and how much of a chunk joins it.

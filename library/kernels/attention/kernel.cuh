@@ -17,7 +17,8 @@
 namespace fallow::cuda {
 
 template <KvFormat kFormat, int kQueries>
-static __global__ void __launch_bounds__(kAttentionThreads, 4) AttentionKernel(AttentionCall call) {
+static __global__ void __launch_bounds__(kAttentionThreads, kQueries > 4 ? 4 : 5)
+    AttentionKernel(AttentionCall call) {
   auto& shared = SharedStorage<AttentionShared<kFormat, kQueries>>();
   const HeadTile heads = TileOf<kQueries>(call);
   if (!heads.row.pages) return;
@@ -73,7 +74,7 @@ static __global__ void __launch_bounds__(kAttentionThreads, 4) AttentionKernel(A
 }
 
 template <KvFormat kFormat, int kQueries>
-static __global__ void __launch_bounds__(kAttentionThreads, 4) ChunkKernel(AttentionCall call) {
+static __global__ void __launch_bounds__(kAttentionThreads, 5) ChunkKernel(AttentionCall call) {
   auto& shared = SharedStorage<AttentionShared<kFormat, kQueries>>();
   const HeadTile heads = TileOf<kQueries>(call);
   if (!heads.row.pages) return;
