@@ -17,20 +17,21 @@ namespace {
 using Backends = std::vector<std::unique_ptr<Backend>>;
 
 // All that there are, in order; the log says why one is left out.
-void AddGpus(WorkerPool& pool, Backends& backends) {
-  const int count = cuda::CountGpus().value_or(0);
-  for (int number = 0; number < count; ++number) {
-    auto gpu = cuda::OpenGpu(number);
-    if (gpu.ok()) {
-      backends.push_back(MakeCudaBackend(*std::move(gpu), pool));
-    } else {
-      Log(LogLevel::kWarning, absl::StrCat("device: ", std::string(gpu.status().message())));
-    }
+void AddGpus(const cuda::Gpus& gpus, WorkerPool& pool, Backends& backends) {
+  const absl::StatusOr<int> count = gpus.count();
+  const auto log = [](const char* what, const absl::Status& why) {
+    Log(LogLevel::kInfo, absl::StrCat("device: ", what, ": ", std::string(why.message())));
+  };
+  if (!count.ok() && !absl::IsUnimplemented(count.status())) log("the CPU", count.status());
+  for (int number = 0; number < count.value_or(0); ++number) {
+    auto gpu = gpus.open(number);
+    if (gpu.ok()) backends.push_back(MakeCudaBackend(*std::move(gpu), pool));
+    if (!gpu.ok()) log("not this GPU", gpu.status());
   }
 }
 
 absl::Status Add(const std::string& name, const KernelTable& cpu, WorkerPool& pool,
-                 Backends& backends) {
+                 const cuda::Gpus& gpus, Backends& backends) {
   if (name == "cpu") {
     backends.push_back(MakeHostBackend(cpu, pool));
     return absl::OkStatus();
@@ -49,7 +50,7 @@ absl::Status Add(const std::string& name, const KernelTable& cpu, WorkerPool& po
         absl::StrCat("device = ", name,
                      ", expected auto, cpu, cuda, cuda:1 (or another number) or cuda-emulated"));
   }
-  FALLOW_ASSIGN_OR_RETURN(auto runtime, cuda::OpenGpu(number));
+  FALLOW_ASSIGN_OR_RETURN(auto runtime, gpus.open(number));
   backends.push_back(MakeCudaBackend(std::move(runtime), pool));
   return absl::OkStatus();
 }
@@ -57,22 +58,17 @@ absl::Status Add(const std::string& name, const KernelTable& cpu, WorkerPool& po
 }  // namespace
 
 absl::StatusOr<Backends> MakeBackends(const std::string& names, const KernelTable& cpu,
-                                      WorkerPool& pool) {
+                                      WorkerPool& pool, const cuda::Gpus& gpus) {
   Backends backends;
   if (names != "auto") {
     const std::vector<std::string> list = absl::StrSplit(names, ',');
     for (const std::string& name : list) {
-      FALLOW_RETURN_IF_ERROR(Add(name, cpu, pool, backends));
+      FALLOW_RETURN_IF_ERROR(Add(name, cpu, pool, gpus, backends));
     }
     return backends;
   }
-  AddGpus(pool, backends);
+  AddGpus(gpus, pool, backends);
   backends.push_back(MakeHostBackend(cpu, pool));
-  const absl::Status none = cuda::CountGpus().status();
-  if (!none.ok() && !absl::IsUnimplemented(none)) {
-    Log(LogLevel::kInfo, absl::StrCat("device: ", backends.back()->name(),
-                                      ", for no GPU: ", std::string(none.message())));
-  }
   return backends;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "base/worker_pool.h"
 #include "kernels/backend.h"
+#include "kernels/cuda/runtime.h"
 
 namespace fallow {
 
@@ -17,9 +18,10 @@ namespace fallow {
 //   cuda, cuda:1   the first GPU, the second
 //   cuda-emulated  the CUDA kernels in an emulator, slowly
 // `pool` must outlive them. InvalidArgument for another name, FailedPrecondition or Unimplemented
-// if there is no such device.
+// if there is no such device. Of GPUs that auto leaves out a line of the log says why.
 absl::StatusOr<std::vector<std::unique_ptr<Backend>>> MakeBackends(const std::string& names,
                                                                    const KernelTable& cpu,
-                                                                   WorkerPool& pool);
+                                                                   WorkerPool& pool,
+                                                                   const cuda::Gpus& gpus = {});
 
 }  // namespace fallow

@@ -102,22 +102,5 @@ TEST_CASE("a span on several devices has the bits of one device", "[server][devi
   }
 }
 
-TEST_CASE("devices are named in a list", "[server][device]") {
-  WorkerPool pool(1);
-  const KernelTable& kernels = *ChooseCpuKernels(nullptr);
-  const auto some = MakeBackends("cuda-emulated,cpu", kernels, pool);
-  REQUIRE(some.ok());
-  REQUIRE(some->size() == 2);
-  CHECK((*some)[0]->name() == "cuda-emulated");
-  CHECK(!(*some)[0]->unified());
-  CHECK((*some)[1]->unified());
-  CHECK(MakeBackends("auto", kernels, pool)->back()->unified());
-  for (const char* wrong : {"", "abacus", "cpu,", "cuda:", "cuda:x", "cuda:-1", "cuda1", "CPU"}) {
-    INFO(wrong);
-    CHECK(absl::IsInvalidArgument(MakeBackends(wrong, kernels, pool).status()));
-  }
-  CHECK(!MakeBackends("cuda:1000", kernels, pool).ok());
-}
-
 }  // namespace
 }  // namespace fallow

@@ -69,6 +69,12 @@ absl::StatusOr<int> CountGpus();
 // One of them, from 0 on. FailedPrecondition, besides, if it is older than compute capability 8.0.
 absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu(int number);
 
+// Both, for who may be given others.
+struct Gpus {
+  absl::StatusOr<int> (*count)() = CountGpus;
+  absl::StatusOr<std::unique_ptr<Runtime>> (*open)(int number) = OpenGpu;
+};
+
 // The emulator, with a stand-in for the run time that is stricter than it: memory of the device
 // cannot be touched by the host, nothing runs before Synchronize(), and a graph is refused that
 // names memory which has been freed since. `cublas`: null for a machine without it.

@@ -172,9 +172,16 @@ class GpuRuntime : public Runtime {
 }  // namespace
 
 absl::StatusOr<int> CountGpus() {
-  int devices = 0;
+  int driver = 0, devices = 0;
+  cudaDriverGetVersion(&driver);
+  if (driver == 0) return absl::FailedPreconditionError("CUDA: no driver");
   const cudaError_t error = cudaGetDeviceCount(&devices);
   cudaGetLastError();
+  if (error == cudaErrorInsufficientDriver) {
+    return absl::FailedPreconditionError(absl::StrCat("CUDA: a driver of CUDA ", driver / 1000, ".",
+                                                      driver % 1000 / 10, ", expected ",
+                                                      CUDART_VERSION / 1000, ".0 or later"));
+  }
   if (error == cudaSuccess && devices > 0) return devices;
   return absl::FailedPreconditionError(error == cudaSuccess ? "CUDA: no device"
                                                             : StatusOf(error).message());
