@@ -16,7 +16,7 @@ void LoseDevice(Backend& backend) {
   backend.Append(impossible);
 }
 
-TEST_CASE("a server whose device failed ends its sessions and takes no new ones",
+TEST_CASE("emulated GPUs: a server whose device failed ends its sessions and takes no new ones",
           "[server][device]") {
   std::vector<std::string> log;
   SetLogSink([&](LogLevel, std::string_view message) { log.emplace_back(message); });

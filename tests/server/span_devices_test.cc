@@ -80,7 +80,7 @@ std::vector<std::vector<float>> Story(Span& s) {
   return outputs;
 }
 
-TEST_CASE("a span on several devices has the bits of one device", "[server][device]") {
+TEST_CASE("a span on CPUs and emulated GPUs has the bits of one device", "[server][device]") {
   Span one("cpu", 0);
   CHECK(one.BlocksOfPlaces() == std::vector{6});
   const auto expected = Story(one);
