@@ -185,8 +185,8 @@ FALLOW_INLINE Floats AsFloats(Slice x) { return {_mm512_castsi512_ps(x.v)}; }
 FALLOW_INLINE void Prefetch(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
 }
-FALLOW_INLINE void PrefetchOnce(const void* p) {
-  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_NTA);
+FALLOW_INLINE void PrefetchNear(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
 }
 
 }  // namespace

@@ -239,7 +239,7 @@ FALLOW_INLINE Floats AsFloats(Slice x) {
 }
 
 FALLOW_INLINE void Prefetch(const void*) {}
-FALLOW_INLINE void PrefetchOnce(const void*) {}
+FALLOW_INLINE void PrefetchNear(const void*) {}
 
 }  // namespace
 }  // namespace fallow::FALLOW_ISA

@@ -330,7 +330,7 @@ FALLOW_INLINE Floats AsFloats(Slice x) {
 }
 
 FALLOW_INLINE void Prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
-FALLOW_INLINE void PrefetchOnce(const void* p) { __builtin_prefetch(p, 0, 0); }
+FALLOW_INLINE void PrefetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
 
 }  // namespace
 }  // namespace fallow::FALLOW_ISA
