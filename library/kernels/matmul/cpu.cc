@@ -137,8 +137,7 @@ void MultiplySomeRows(const MatmulArgs& args, Range panels) {
   for (std::int64_t begin = panels.begin; begin < panels.end; begin += Tiles::kSmallPanels) {
     const std::int64_t rest = panels.end - begin;
     const Range part = {begin, begin + (rest < Tiles::kSmallPanels ? rest : Tiles::kSmallPanels)};
-    // Of a single panel, prefetching would keep out of the cache what the next rows want there.
-    MultiplyFewRows<Product, (Tiles::kSmallPanels > 1)>(args, part, 0, Tiles::kSmallRows);
+    MultiplyFewRows<Product, true>(args, part, 0, Tiles::kSmallRows);
     for (std::int64_t row = Tiles::kSmallRows; row < args.x.rows; row += Tiles::kSmallRows) {
       const std::int64_t rows = args.x.rows - row;
       MultiplyFewRows<Product, false>(args, part, row,
