@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/float_mode.h"
@@ -48,14 +49,25 @@ struct WorkerPool::Impl {
 
   const int size;
   absl::Mutex turn;
+  int callers_core ABSL_GUARDED_BY(turn) = -1;  // when workers were last woken from their rest
   std::vector<std::thread> threads;
   // All that a call passes on, in one cache line: each further one would take its way between two
   // cores in turn, up to 0.2 us where they share no cache.
   alignas(64) std::atomic<Open> open;
   std::atomic<int> unfinished = 0;                   // parts
   std::optional<absl::FunctionRef<void(int)>> work;  // of the call in `open`
-  std::atomic<bool> resting = false;
+  std::atomic<bool> resting = true;
   std::atomic<bool> ending = false;
+
+  // Linux often puts a thread that is woken behind the one that wakes it, for milliseconds and
+  // beside idle cores. So workers that rest, and only these, are kept off the caller's core: one
+  // that runs would have to be stopped first, each time that callers on other cores take turns.
+  void MakeWay() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn) {
+    const int core = CurrentCore();
+    if (core == callers_core) return;
+    callers_core = core;
+    for (std::thread& thread : threads) KeepOffCore(thread, core);
+  }
 
   // Does parts of the current call until none is left to take.
   void TakeParts() {
@@ -134,7 +146,10 @@ void WorkerPool::Run(absl::FunctionRef<void(int)> work) {
   if (impl.threads.empty()) return work(0);
   impl.work.emplace(work);
   impl.unfinished.store(impl.size - 1, std::memory_order_relaxed);
-  impl.resting.store(false, std::memory_order_relaxed);
+  if (impl.resting.load(std::memory_order_relaxed)) {
+    impl.resting.store(false, std::memory_order_relaxed);
+    impl.MakeWay();
+  }
   const Impl::Open call = (impl.open.load(std::memory_order_relaxed) >> Impl::kPartBits) + 1;
   impl.open.store(call << Impl::kPartBits | 1, std::memory_order_release);  // part 0 is taken
   impl.open.notify_all();
