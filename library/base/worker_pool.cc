@@ -56,7 +56,7 @@ struct WorkerPool::Impl {
   alignas(64) std::atomic<Open> open;
   std::atomic<int> unfinished = 0;                   // parts
   std::optional<absl::FunctionRef<void(int)>> work;  // of the call in `open`
-  std::atomic<bool> resting = true;
+  std::atomic<bool> resting = false;
   std::atomic<bool> ending = false;
 
   // Linux often puts a thread that is woken behind the one that wakes it, for milliseconds and
