@@ -33,8 +33,9 @@ constexpr std::int64_t kPrefetchAhead = 8192;
 
 // Slice `index` of each panel. With kPrefetch each load asks for one that the same thread will want
 // later: one by one, because bursts of prefetches are dropped. Of several panels that is the slice
-// kPanels panels on. A single panel is part of one stream. Not by a hint that it is used once: Intel's
-// outer cache, which fills with what the inner ones drop, would then never hold weights that fit it.
+// kPanels panels on. A single panel is part of one stream. No hint says that it is used once:
+// Intel's outer cache, which fills with what the inner ones drop, would then never hold weights
+// that fit.
 template <bool kPrefetch, int kPanels>
 FALLOW_INLINE void LoadSlices(PanelRun panels, std::int64_t index, Slice (&slices)[kPanels]) {
   FALLOW_UNROLL for (int p = 0; p < kPanels; ++p) {
