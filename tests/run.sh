@@ -80,6 +80,8 @@ cmake/install_dependencies.sh --tests || exit 1
 mkdir -p build/logs
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(nproc)}
+# What pip built is found in the cache if the compiler had the same name: Python's is another.
+export CXX=${CXX:-c++}
 
 passed=0
 failed=0
