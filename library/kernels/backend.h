@@ -77,6 +77,7 @@ class Backend {
   virtual void Append(const AppendArgs&) = 0;
   virtual void Attention(const AttentionArgs&) = 0;
   virtual void Glu(const GluArgs&) = 0;
+  virtual void Shortlist(const ShortlistArgs&) = 0;
 
   // The calls of a pass over `runs`: `enqueue` makes them, for as many rows as it is told, which
   // are those of the runs and perhaps more, up to max_rows; what comes of these is dropped. Passes

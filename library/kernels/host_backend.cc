@@ -122,6 +122,9 @@ class HostBackend : public Backend {
   void Glu(const GluArgs& args) override {
     EachRow(args.rows, [&](Range rows) { table_.glu(args, rows); });
   }
+  void Shortlist(const ShortlistArgs& args) override {
+    EachRow(args.rows, [&](Range rows) { table_.shortlist(args, rows); });
+  }
   void Append(const AppendArgs& args) override {
     std::int64_t rows = 0;
     for (const SequenceRun& run : args.runs) rows += run.rows;

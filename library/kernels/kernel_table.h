@@ -10,6 +10,7 @@
 #include "kernels/norm/norm.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/rope/rope.h"
+#include "kernels/shortlist/shortlist.h"
 
 namespace fallow {
 
@@ -27,6 +28,7 @@ struct KernelTable {
   void (*append)(const AppendArgs&, Range rows);
   void (*attention)(const AttentionArgs&, Range items);
   void (*glu)(const GluArgs&, Range rows);
+  void (*shortlist)(const ShortlistArgs&, Range rows);
 };
 
 extern const KernelTable kReferenceKernels;  // double precision, obvious; every arithmetic

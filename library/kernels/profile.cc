@@ -222,6 +222,9 @@ class ProfilingBackend : public Backend {
     Time("glu", RowWork(args.rows, args.n, floats, ActivationBytes(args.out)),
          [&] { backend_->Glu(args); });
   }
+  void Shortlist(const ShortlistArgs& args) override {
+    Time("shortlist", RowWork(args.rows, args.n, 1), [&] { backend_->Shortlist(args); });
+  }
 
   absl::Status Finish() override {
     const absl::Status failed = std::exchange(failed_, absl::OkStatus());

@@ -14,6 +14,7 @@ const KernelTable kReferenceKernels = {
     .append = reference::Append,
     .attention = reference::Attention,
     .glu = reference::Glu,
+    .shortlist = reference::FindShortlist,
 };
 
 const KernelTable kExactKernels = {
@@ -27,6 +28,7 @@ const KernelTable kExactKernels = {
     .append = exact::Append,
     .attention = exact::Attention,
     .glu = exact::Glu,
+    .shortlist = reference::FindShortlist,  // of comparisons alone
 };
 
 }  // namespace fallow

@@ -20,6 +20,7 @@ const KernelTable kTable = {
     .append = Append,
     .attention = Attention,
     .glu = Glu,
+    .shortlist = FindShortlist,
 };
 
 }  // namespace fallow::FALLOW_ISA

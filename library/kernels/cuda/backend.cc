@@ -97,6 +97,10 @@ class CudaBackend : public Backend {
   void Attention(const AttentionArgs& args) override;
   void Glu(const GluArgs& args) override { Launched(launches().glu(args, runtime_->stream())); }
 
+  void Shortlist(const ShortlistArgs& args) override {
+    Launched(launches().shortlist(args, runtime_->stream()));
+  }
+
   void RunPass(const Pass& pass, absl::FunctionRef<void(std::int64_t rows)> enqueue) override;
   absl::Status Finish() override {
     Keep(staging_.Finish());

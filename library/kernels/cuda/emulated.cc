@@ -13,6 +13,7 @@ const KernelTable kEmulatedCudaKernels = {
     .append = emulated::Append,
     .attention = emulated::Attention,
     .glu = emulated::Glu,
+    .shortlist = emulated::FindShortlist,
 };
 
 }  // namespace fallow

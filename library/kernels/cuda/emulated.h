@@ -23,6 +23,7 @@ void Rope(const RopeArgs&, Range rows);
 void Append(const AppendArgs&, Range rows);
 void Attention(const AttentionArgs&, Range items);
 void Glu(const GluArgs&, Range rows);
+void FindShortlist(const ShortlistArgs&, Range rows);
 
 void AppendRows(const AppendArgs&, const PassRow* rows, std::int64_t count);
 void AttendRows(const AttentionArgs&, const DeviceRows& rows, Range kv_heads);

@@ -9,6 +9,7 @@
 #include "kernels/norm/kernel.cuh"
 #include "kernels/quantize/kernel.cuh"
 #include "kernels/rope/kernel.cuh"
+#include "kernels/shortlist/kernel.cuh"
 
 namespace fallow::cuda {
 
@@ -41,6 +42,9 @@ static constexpr Launches kLaunches = {
     },
     .glu = [](const GluArgs& args, void* stream) -> int {
       return LaunchGlu(args, {0, args.rows}, static_cast<cudaStream_t>(stream));
+    },
+    .shortlist = [](const ShortlistArgs& args, void* stream) -> int {
+      return LaunchShortlist(args, {0, args.rows}, static_cast<cudaStream_t>(stream));
     },
 };
 

@@ -9,6 +9,7 @@
 #include "kernels/norm/norm.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/rope/rope.h"
+#include "kernels/shortlist/shortlist.h"
 
 namespace fallow::cuda {
 
@@ -24,6 +25,7 @@ struct Launches {
   int (*append)(const AppendArgs&, const DeviceRows&, void* stream);
   int (*attention)(const AttentionArgs&, const DeviceRows&, void* stream);
   int (*glu)(const GluArgs&, void* stream);
+  int (*shortlist)(const ShortlistArgs&, void* stream);
 };
 
 extern const Launches kEmulatedLaunches;

@@ -69,6 +69,40 @@ TEST_CASE("exact: a device has the CPU's bits in any chunks", "[cuda][model]") {
   }
 }
 
+TEST_CASE("exact: a device gives out the CPU's shortlists, and those that logits have",
+          "[cuda][model]") {
+  const Golden golden = GoldenNamed("gguf-mixed");
+  const LoadedModel::Options options = {.path = golden.path, .numeric_class = "exact"};
+  const auto host = Load(options);
+  const auto device = LoadOnDevice(options);
+  const std::vector<TokenId> ids = FirstOf(golden, 3);
+  std::vector<float> hidden(ids.size() * host->spec().hidden_size);
+  REQUIRE(host->head().Embed(ids, hidden.data()).ok());
+  const std::int64_t vocab = host->spec().vocab_size;
+  std::vector<float> logits(ids.size() * vocab);
+  REQUIRE(host->head().Logits(hidden.data(), std::ssize(ids), logits.data()).ok());
+  for (const std::int64_t count : {std::int64_t{1}, std::int64_t{20}, vocab}) {
+    std::vector<ShortlistEntry> want(ids.size() * count);
+    std::vector<std::uint8_t> failed(ids.size());
+    kReferenceKernels.shortlist({.logits = logits.data(),
+                                 .rows = std::ssize(ids),
+                                 .n = vocab,
+                                 .count = count,
+                                 .best = want.data(),
+                                 .failed = failed.data()},
+                                {0, std::ssize(ids)});
+    for (LoadedModel* model : {host.get(), device.get()}) {
+      std::vector<ShortlistEntry> best(want.size());
+      std::vector<std::uint8_t> bad(ids.size(), 1);
+      REQUIRE(model->head()
+                  .Shortlist(hidden.data(), std::ssize(ids), count, best.data(), bad.data())
+                  .ok());
+      CHECK(best == want);
+      CHECK(bad == std::vector<std::uint8_t>(ids.size(), 0));
+    }
+  }
+}
+
 // Recorded passes of several sizes, over pages that are shared, copied, dropped and used again.
 TEST_CASE("exact: a device has the CPU's bits in batches that fork, shrink and end",
           "[cuda][model]") {

@@ -111,6 +111,8 @@ __forceinline__ float __fsqrt_rn(float a) { return __builtin_sqrtf(a); }
 __forceinline__ unsigned __float_as_uint(float x) { return fallow::BitsOf(x); }
 __forceinline__ float __uint_as_float(unsigned bits) { return fallow::FloatOf(bits); }
 
+__forceinline__ int __popc(unsigned x) { return __builtin_popcount(x); }
+
 // sum + the dot product of four signed bytes with four
 __forceinline__ int __dp4a(int a, int b, int sum) {
   for (int i = 0; i < 32; i += 8) {
