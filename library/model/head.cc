@@ -27,10 +27,14 @@ struct Head::Impl {
   Staged staged_hidden;     // [rows, hidden_size]
   Staged staged_failed;     // [rows]
   Staged staged_logits;     // [rows, vocab_size]
+  Staged staged_best;       // [rows, kMostShortlist]
   std::vector<std::uint8_t> failed;
+  std::vector<float> host_logits;  // of a shortlist, where the device has the host's memory
 
   absl::Status AllocateStaged();
   absl::Status CheckRows(std::int64_t rows) const;
+  absl::Status CheckLogits(std::int64_t rows) const;
+  void EnqueueLogits(const float* hidden, std::int64_t rows, float* logits);
   absl::StatusOr<Weight> ReadMatrix(const SlotReader& reader, const std::string& slot) const {
     FALLOW_ASSIGN_OR_RETURN(LinearWeights linear,
                             reader.Linear(slot, 0, spec.vocab_size, spec.hidden_size));
@@ -45,11 +49,13 @@ absl::Status Head::Impl::AllocateStaged() {
     return Staged::Allocate(backend, rows * bytes);
   };
   constexpr std::int64_t kFloatBytes = sizeof(float);
+  constexpr std::int64_t kEntryBytes = sizeof(ShortlistEntry);
   FALLOW_ASSIGN_OR_RETURN(staged_ids, staged(max_rows, sizeof(TokenId)));
   FALLOW_ASSIGN_OR_RETURN(staged_hidden, staged(max_rows, spec.hidden_size * kFloatBytes));
   FALLOW_ASSIGN_OR_RETURN(staged_failed, staged(max_rows, 1));
   if (!parts.logits) return absl::OkStatus();
   FALLOW_ASSIGN_OR_RETURN(staged_logits, staged(max_rows, spec.vocab_size * kFloatBytes));
+  FALLOW_ASSIGN_OR_RETURN(staged_best, staged(max_rows, kMostShortlist * kEntryBytes));
   return absl::OkStatus();
 }
 
@@ -57,6 +63,11 @@ absl::Status Head::Impl::CheckRows(std::int64_t rows) const {
   if (rows >= 0 && rows <= max_rows) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("head: ", rows, " rows, expected at most ", max_rows));
+}
+
+absl::Status Head::Impl::CheckLogits(std::int64_t rows) const {
+  if (!parts.logits) return absl::InternalError("head: loaded without the logits' part");
+  return CheckRows(rows);
 }
 
 absl::Status Head::Impl::ReadEmbedding(const SlotReader& reader) {
@@ -105,7 +116,9 @@ absl::StatusOr<std::unique_ptr<Head>> Head::Load(const Checkpoint& checkpoint, c
                                              .staged_hidden = {},
                                              .staged_failed = {},
                                              .staged_logits = {},
-                                             .failed = {}});
+                                             .staged_best = {},
+                                             .failed = {},
+                                             .host_logits = {}});
   const SlotReader::Source source{checkpoint, family, spec, numeric_class, backend};
   FALLOW_RETURN_IF_ERROR(impl->ReadEmbedding(SlotReader(source, packed.embedding.get())));
   FALLOW_RETURN_IF_ERROR(impl->ReadHead(SlotReader(source, packed.head.get())));
@@ -165,23 +178,51 @@ absl::Status Head::Embed(std::span<const TokenId> ids, float* hidden) {
   return absl::OkStatus();
 }
 
-absl::Status Head::Logits(const float* hidden, std::int64_t rows, float* logits) {
-  Impl& impl = *impl_;
-  if (!impl.parts.logits) return absl::InternalError("head: loaded without the logits' part");
-  FALLOW_RETURN_IF_ERROR(impl.CheckRows(rows));
-  if (rows == 0) return absl::OkStatus();
-  const float* x = impl.staged_hidden.Send(hidden, rows * impl.spec.hidden_size);
-  NormArgs norm = NormOf(impl.spec, impl.final_norm, x, rows);
-  norm.out = impl.normed.Rows(rows);
-  impl.backend.Norm(norm);
-  const MatmulArgs product{.weight = impl.head.panels,
+void Head::Impl::EnqueueLogits(const float* hidden, std::int64_t rows, float* logits) {
+  const float* x = staged_hidden.Send(hidden, rows * spec.hidden_size);
+  NormArgs norm = NormOf(spec, final_norm, x, rows);
+  norm.out = normed.Rows(rows);
+  backend.Norm(norm);
+  const MatmulArgs product{.weight = head.panels,
                            .x = norm.out,
-                           .y = impl.staged_logits.At(logits),
-                           .stride = impl.spec.vocab_size,
+                           .y = logits,
+                           .stride = spec.vocab_size,
                            .bias = nullptr,
                            .add = false};
-  impl.backend.Matmul({&product, 1});
+  backend.Matmul({&product, 1});
+}
+
+absl::Status Head::Logits(const float* hidden, std::int64_t rows, float* logits) {
+  Impl& impl = *impl_;
+  FALLOW_RETURN_IF_ERROR(impl.CheckLogits(rows));
+  if (rows == 0) return absl::OkStatus();
+  impl.EnqueueLogits(hidden, rows, impl.staged_logits.At(logits));
   impl.staged_logits.Fetch(logits, rows * impl.spec.vocab_size);
+  return impl.backend.Finish();
+}
+
+absl::Status Head::Shortlist(const float* hidden, std::int64_t rows, std::int64_t count,
+                             ShortlistEntry* best, std::uint8_t* failed) {
+  Impl& impl = *impl_;
+  FALLOW_RETURN_IF_ERROR(impl.CheckLogits(rows));
+  const std::int64_t most = std::min(kMostShortlist, std::int64_t{impl.spec.vocab_size});
+  if (count < 1 || count > most) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("head: a shortlist of ", count, ", expected 1 to ", most));
+  }
+  if (rows == 0) return absl::OkStatus();
+  if (impl.backend.unified()) impl.host_logits.resize(rows * impl.spec.vocab_size);
+  float* logits = impl.staged_logits.At(impl.host_logits.data());
+  impl.EnqueueLogits(hidden, rows, logits);
+  std::fill_n(failed, rows, 0);
+  impl.backend.Shortlist({.logits = logits,
+                          .rows = rows,
+                          .n = impl.spec.vocab_size,
+                          .count = count,
+                          .best = impl.staged_best.At(best),
+                          .failed = impl.staged_failed.Send(failed, rows)});
+  impl.staged_best.Fetch(best, rows * count);
+  impl.staged_failed.Fetch(failed, rows);
   return impl.backend.Finish();
 }
 

@@ -33,6 +33,13 @@ class Head {
   // InvalidArgument for an id outside the vocabulary, or more than max_rows ids.
   absl::Status Embed(std::span<const TokenId> ids, float* hidden);
 
+  // The `count` likeliest tokens of each row, as kernels/shortlist/ has them, without bringing all
+  // logits to the host: at most kMostShortlist or the vocabulary. best [rows, count]; failed
+  // [rows], 1 where a logit is not finite, else 0.
+  static constexpr std::int64_t kMostShortlist = 1024;
+  absl::Status Shortlist(const float* hidden, std::int64_t rows, std::int64_t count,
+                         ShortlistEntry* best, std::uint8_t* failed);
+
   // logits [rows, vocab_size] of hidden [rows, hidden_size]; at most max_rows rows.
   absl::Status Logits(const float* hidden, std::int64_t rows, float* logits);
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -58,6 +57,11 @@ double Exp(double x) {
   return sum * std::bit_cast<double>(static_cast<std::uint64_t>(1023 + static_cast<int>(n)) << 52);
 }
 
+bool Penalises(const SamplingOptions& options) {
+  return options.repetition_penalty != 1 || options.frequency_penalty != 0 ||
+         options.presence_penalty != 0;
+}
+
 void Penalise(std::span<float> logits, const SamplingOptions& options,
               std::span<const TokenId> history, std::size_t prompt) {
   const auto in_vocabulary = [&](TokenId id) {
@@ -91,44 +95,6 @@ void BanBadWords(std::span<float> logits, const SamplingOptions& options,
   }
 }
 
-// Infinities and what is no number would spoil sums: NaN counts as -inf, +inf as the largest float.
-void Tame(std::span<float> logits) {
-  for (float& logit : logits) {
-    logit = logit <= std::numeric_limits<float>::max() ? logit
-            : std::isnan(logit)                        ? kNever
-                                                       : std::numeric_limits<float>::max();
-  }
-}
-
-// The largest logit of every kBlock: then few of a large vocabulary are looked at one by one.
-constexpr std::size_t kBlock = 64;
-std::vector<float> BlockMaxima(std::span<const float> logits) {
-  constexpr std::size_t kLanes = 16;  // whole vectors, whatever the instruction set
-  std::vector<float> maxima;
-  maxima.reserve(logits.size() / kBlock + 1);
-  for (std::size_t begin = 0; begin < logits.size(); begin += kBlock) {
-    const std::span block = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
-    std::array<float, kLanes> largest;
-    largest.fill(kNever);
-    std::size_t i = 0;
-    for (; i + kLanes <= block.size(); i += kLanes) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        largest[lane] = std::max(largest[lane], block[i + lane]);
-      }
-    }
-    for (; i < block.size(); ++i) largest[0] = std::max(largest[0], block[i]);
-    maxima.push_back(*std::max_element(largest.begin(), largest.end()));
-  }
-  return maxima;
-}
-
-// The first of the largest.
-TokenId Largest(std::span<const float> logits, std::span<const float> maxima) {
-  const auto block = std::max_element(maxima.begin(), maxima.end());
-  const auto begin = logits.begin() + kBlock * (block - maxima.begin());
-  return static_cast<TokenId>(std::find(begin, logits.end(), *block) - logits.begin());
-}
-
 bool MoreLikely(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
@@ -139,35 +105,9 @@ struct Distribution {
   double total = 0;
 };
 
-// All possible tokens that may be among the `count` likeliest (0: all), and few others.
-std::vector<Candidate> Possible(std::span<const float> logits, std::span<const float> maxima,
-                                std::size_t count) {
-  float least = kNever;  // as many blocks have something as large
-  if (count > 0 && count < maxima.size()) {
-    std::vector<float> ranked(maxima.begin(), maxima.end());
-    std::nth_element(ranked.begin(), ranked.begin() + count - 1, ranked.end(), std::greater());
-    least = ranked[count - 1];
-  }
-  std::vector<Candidate> possible;
-  if (least == kNever) possible.reserve(logits.size());
-  for (std::size_t block = 0; block < maxima.size(); ++block) {
-    if (maxima[block] < least) continue;
-    const std::size_t end = std::min(logits.size(), (block + 1) * kBlock);
-    for (std::size_t id = block * kBlock; id < end; ++id) {
-      const float logit = logits[id];
-      if (logit >= least && logit != kNever) {
-        possible.push_back({static_cast<TokenId>(id), logit, 0});
-      }
-    }
-  }
-  return possible;
-}
-
 Distribution Candidates(std::vector<Candidate> possible, double best,
                         const SamplingOptions& options) {
-  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < possible.size()) {
-    possible = Ranking(std::move(possible), MoreLikely).Best(options.top_k);
-  }
+  if (options.top_k > 0) possible = Ranking(std::move(possible), MoreLikely).Best(options.top_k);
   Distribution kept{std::move(possible), 0};
   for (Candidate& candidate : kept.candidates) {
     candidate.weight = Exp((candidate.logit - best) / options.temperature);
@@ -271,21 +211,46 @@ absl::Status Validate(const SamplingOptions& options, int vocab_size) {
   return CheckBadWords(options, vocab_size);
 }
 
+bool LooksAtHistory(const SamplingOptions& options) {
+  return Penalises(options) || !options.bad_words.empty();
+}
+
+int CandidatesNeeded(const SamplingOptions& options) {
+  if (LooksAtHistory(options)) return 0;
+  return options.do_sample ? options.top_k : 1;
+}
+
+TokenId SampleToken(std::span<const ShortlistEntry> shortlist, const SamplingOptions& options,
+                    std::uint64_t position, std::uint32_t sequence) {
+  std::vector<Candidate> possible;
+  possible.reserve(shortlist.size());
+  const ShortlistEntry* best = &shortlist.front();
+  for (const ShortlistEntry& entry : shortlist) {
+    if (entry.logit > best->logit) best = &entry;
+    if (entry.logit != kNever) possible.push_back({entry.id, entry.logit, 0});
+  }
+  if (!options.do_sample || possible.empty()) return best->id;
+  Distribution distribution = Candidates(std::move(possible), best->logit, options);
+  return Draw(Warp(std::move(distribution), options, best->logit),
+              Uniform(options.seed, position, sequence));
+}
+
 TokenId SampleToken(std::span<float> logits, const SamplingOptions& options,
                     std::span<const TokenId> history, std::size_t prompt, std::uint32_t sequence) {
-  if (options.repetition_penalty != 1 || options.frequency_penalty != 0 ||
-      options.presence_penalty != 0) {
-    Penalise(logits, options, history, prompt);
-  }
+  if (Penalises(options)) Penalise(logits, options, history, prompt);
   BanBadWords(logits, options, history);
-  Tame(logits);
-  const std::vector<float> maxima = BlockMaxima(logits);
-  const TokenId id = Largest(logits, maxima);
-  if (!options.do_sample || logits[id] == kNever) return id;
-  const double best = logits[id];
-  Distribution distribution = Candidates(Possible(logits, maxima, options.top_k), best, options);
-  return Draw(Warp(std::move(distribution), options, best),
-              Uniform(options.seed, history.size(), sequence));
+  const std::size_t needed = options.do_sample ? options.top_k : 1;
+  const std::size_t count = needed > 0 ? std::min(needed, logits.size()) : logits.size();
+  std::vector<ShortlistEntry> best(count);
+  std::uint8_t not_finite = 0;
+  FindShortlist({.logits = logits.data(),
+                 .rows = 1,
+                 .n = std::ssize(logits),
+                 .count = std::ssize(best),
+                 .best = best.data(),
+                 .failed = &not_finite},
+                {0, 1});
+  return SampleToken(best, options, history.size(), sequence);
 }
 
 }  // namespace fallow

@@ -6,11 +6,24 @@
 
 #include "absl/status/status.h"
 #include "fallow/sampling.h"
+#include "kernels/shortlist/shortlist.h"
 
 namespace fallow {
 
 // InvalidArgument names the field, its value and what is allowed.
 absl::Status Validate(const SamplingOptions& options, int vocab_size);
+
+// Whether the tokens before matter: penalties and bad words do that.
+bool LooksAtHistory(const SamplingOptions& options);
+
+// How many of the likeliest tokens decide: with a shortlist of them the token can be drawn without
+// the other logits. 0 if all are needed.
+int CandidatesNeeded(const SamplingOptions& options);
+
+// The token for a position of a sequence, from a shortlist of at least CandidatesNeeded() entries
+// or the whole vocabulary; it is the one that the function below draws.
+TokenId SampleToken(std::span<const ShortlistEntry> shortlist, const SamplingOptions& options,
+                    std::uint64_t position, std::uint32_t sequence);
 
 // The token for position `history.size()` of a sequence.
 //   logits   [vocab_size]; changed in place (penalties)

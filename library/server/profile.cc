@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +34,7 @@ class Walk {
  public:
   Walk(const ServedModel& model, KernelClock& clock) : model_(model), clock_(clock) {
     hidden_.resize(model.span->max_rows() * model.spec.hidden_size);
-    logits_.resize(model.samples ? model.spec.vocab_size : 0);
+    shortlist_.resize(std::min(CandidatesNeeded(kSampling), model.spec.vocab_size));
   }
   ~Walk() {
     if (open_) model_.cache->Close(sequence_);
@@ -90,9 +91,11 @@ class Walk {
   absl::Status Draw(std::int64_t rows) {
     if (!model_.samples) return absl::OkStatus();
     const float* last = &hidden_[(rows - 1) * model_.spec.hidden_size];
-    FALLOW_RETURN_IF_ERROR(model_.head->Logits(last, 1, logits_.data()));
-    const KernelWork work = {.row_bytes = static_cast<double>(logits_.size() * sizeof(float))};
-    clock_.Time("sample", work, [&] { SampleToken(logits_, kSampling, {}, 0, 0); });
+    std::uint8_t failed = 0;
+    FALLOW_RETURN_IF_ERROR(
+        model_.head->Shortlist(last, 1, std::ssize(shortlist_), shortlist_.data(), &failed));
+    const KernelWork work = {.row_bytes = static_cast<double>(std::span(shortlist_).size_bytes())};
+    clock_.Time("sample", work, [&] { SampleToken(shortlist_, kSampling, 0, 0); });
     return absl::OkStatus();
   }
 
@@ -101,7 +104,7 @@ class Walk {
   bool open_ = false;
   KvCache::SequenceId sequence_ = 0;
   std::vector<float> hidden_;
-  std::vector<float> logits_;
+  std::vector<ShortlistEntry> shortlist_;
   std::vector<TokenId> ids_;
   std::vector<std::uint8_t> failed_;
 };

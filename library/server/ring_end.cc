@@ -28,11 +28,6 @@ SamplingOptions ReadSampling(const v1::Sampling& sampling) {
   return options;
 }
 
-bool LooksAtHistory(const SamplingOptions& options) {
-  return options.repetition_penalty != 1 || options.frequency_penalty != 0 ||
-         options.presence_penalty != 0 || !options.bad_words.empty();
-}
-
 }  // namespace
 
 absl::StatusOr<RingEnd> RingEnd::Read(const v1::Generation& generation, int sequences,
@@ -81,13 +76,24 @@ absl::Status RingEnd::ReadSequence(const v1::SequenceGeneration& read, std::int6
   return absl::OkStatus();
 }
 
+int RingEnd::candidates_needed() const { return CandidatesNeeded(sampling_); }
+
 bool RingEnd::Wants(int sequence) const {
   return Generates(sequence) && next(sequence) < sequences_[sequence].acknowledged + kRunAhead;
 }
 
 TokenId RingEnd::Sample(int sequence, std::span<float> logits) {
+  const Sequence& state = sequences_[sequence];
+  return Take(sequence, SampleToken(logits, sampling_, state.history, state.prompt, sequence));
+}
+
+TokenId RingEnd::Sample(int sequence, std::span<const ShortlistEntry> shortlist) {
+  const std::size_t position = sequences_[sequence].history.size();
+  return Take(sequence, SampleToken(shortlist, sampling_, position, sequence));
+}
+
+TokenId RingEnd::Take(int sequence, TokenId token) {
   Sequence& state = sequences_[sequence];
-  const TokenId token = SampleToken(logits, sampling_, state.history, state.prompt, sequence);
   state.history.push_back(token);
   const bool stops =
       std::find(stop_tokens_.begin(), stop_tokens_.end(), token) != stop_tokens_.end();

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "fallow/sampling.h"
 #include "fallow/v1/peer.pb.h"
+#include "kernels/shortlist/shortlist.h"
 
 namespace fallow {
 
@@ -26,8 +27,11 @@ class RingEnd {
 
   bool Wants(int sequence) const;
 
-  // Samples that token from its logits [vocab_size], which are changed.
+  // Samples that token from its logits [vocab_size], which are changed, or from a shortlist of as
+  // many of the likeliest as are needed; 0: all logits are.
   TokenId Sample(int sequence, std::span<float> logits);
+  TokenId Sample(int sequence, std::span<const ShortlistEntry> shortlist);
+  int candidates_needed() const;
 
   // True if the token sampled last has to pass through the model: another one follows it.
   bool Continues(int sequence) const { return !sequences_[sequence].ended; }
@@ -45,6 +49,8 @@ class RingEnd {
   };
   absl::Status ReadSequence(const v1::SequenceGeneration& read, std::int64_t kv_tokens,
                             int vocab_size);
+
+  TokenId Take(int sequence, TokenId token);
 
   SamplingOptions sampling_;
   std::vector<TokenId> stop_tokens_;

@@ -28,12 +28,6 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-bool AllFinite(std::span<const float> numbers) {
-  float probe = 0;
-  for (const float number : numbers) probe += number * 0;
-  return std::isfinite(probe);
-}
-
 }  // namespace
 
 Scheduler::Scheduler(const Options& options) : options_(options), model_(options.model) {
@@ -250,34 +244,37 @@ void Scheduler::SampleAll() {
 
 void Scheduler::Sample(std::span<const Draw> draws) {
   absl::Status status;
+  needed_.clear();
   for (std::size_t i = 0; i < draws.size(); ++i) {
     const HopSession& state = *draws[i].session->state;
     const std::string_view row = state.outbox(draws[i].sequence).Row(state.sent(draws[i].sequence));
     status.Update(DecodeRows(model_.format(), row, 1, model_.spec.hidden_size,
                              hidden_.data() + i * model_.spec.hidden_size));
+    needed_.push_back(draws[i].session->state->ring_end()->candidates_needed());
   }
-  const auto rows = static_cast<std::int64_t>(draws.size());
-  logits_.resize(rows * model_.spec.vocab_size);
-  if (status.ok()) status = model_.head->Logits(hidden_.data(), rows, logits_.data());
+  if (status.ok()) {
+    status = batch_.Compute(*model_.head, model_.spec.vocab_size, hidden_.data(), needed_);
+  }
   if (absl::IsInternal(status)) options_.listener.OnDeviceFailed(status);
   for (std::size_t begin = 0; begin < draws.size();) {
     HostedSession& session = *draws[begin].session;
     std::size_t end = begin;
-    while (end < draws.size() && draws[end].session == &session) ++end;
-    const std::size_t first = begin * model_.spec.vocab_size;
-    const std::size_t count = (end - begin) * model_.spec.vocab_size;
-    if (status.ok() && !AllFinite(std::span(logits_).subspan(first, count))) {
-      Fail(session, absl::InternalError("head: logits are not finite"));
-    } else if (!status.ok()) {
-      Fail(session, absl::InternalError(status.ToString()));
+    bool finite = true;
+    for (; end < draws.size() && draws[end].session == &session; ++end) {
+      finite = finite && status.ok() && batch_.finite(end);
+    }
+    if (finite) {
+      SendTokens(session, draws.subspan(begin, end - begin), begin);
     } else {
-      SendTokens(session, draws.subspan(begin, end - begin), &logits_[first]);
+      Fail(session,
+           absl::InternalError(status.ok() ? "head: logits are not finite" : status.ToString()));
     }
     begin = end;
   }
 }
 
-void Scheduler::SendTokens(HostedSession& session, std::span<const Draw> draws, float* logits) {
+void Scheduler::SendTokens(HostedSession& session, std::span<const Draw> draws,
+                           std::size_t first_row) {
   HopSession& state = *session.state;
   RingEnd& ring_end = *state.ring_end();
   std::vector<Relay::IdRow> next;
@@ -285,9 +282,7 @@ void Scheduler::SendTokens(HostedSession& session, std::span<const Draw> draws, 
   message.mutable_tokens()->set_epoch(state.epoch());
   for (const Draw& draw : draws) {
     const auto position = static_cast<std::uint32_t>(ring_end.next(draw.sequence));
-    const TokenId id =
-        ring_end.Sample(draw.sequence, {logits, static_cast<std::size_t>(model_.spec.vocab_size)});
-    logits += model_.spec.vocab_size;
+    const TokenId id = batch_.Sample(first_row++, draw.sequence, ring_end);
     state.Sent(draw.sequence, 1);
     if (session.meter) session.meter->AddOutput({reinterpret_cast<const char*>(&id), sizeof(id)});
     v1::Token& token = *message.mutable_tokens()->add_tokens();

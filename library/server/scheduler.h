@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "fallow/gate.h"
 #include "server/counters.h"
+#include "server/draw_batch.h"
 #include "server/hosted_session.h"
 #include "server/limits.h"
 #include "server/served_model.h"
@@ -70,7 +71,7 @@ class Scheduler {
       absl::FunctionRef<void(HostedSession& session, std::int64_t rows)> visit);
   void SampleAll();
   void Sample(std::span<const Draw> draws);
-  void SendTokens(HostedSession& session, std::span<const Draw> draws, float* logits);
+  void SendTokens(HostedSession& session, std::span<const Draw> draws, std::size_t first_row);
   bool AnyWork() const;
   void LetOthersCompute();
 
@@ -83,11 +84,14 @@ class Scheduler {
 
   // Of the pass, by row or run.
   std::vector<float> hidden_;
-  std::vector<float> logits_;
   std::vector<std::uint8_t> failed_;
   std::vector<PassRun> runs_;
   std::vector<TokenId> ids_;
   std::string wire_;
+
+  // Of the sequences that draw, by row.
+  std::vector<int> needed_;
+  DrawBatch batch_;
 };
 
 }  // namespace fallow

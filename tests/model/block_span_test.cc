@@ -120,6 +120,18 @@ TEST_CASE("a token outside the vocabulary is refused", "[model][head]") {
   }
 }
 
+TEST_CASE("a shortlist of none, or of more than there are, is refused", "[model][head]") {
+  const auto model = Llama();
+  const std::vector<float> hidden(model->spec().hidden_size, 1.0f);
+  std::vector<ShortlistEntry> best(model->spec().vocab_size + 1);
+  std::uint8_t failed = 0;
+  for (const int count : {0, -1, model->spec().vocab_size + 1}) {
+    CAPTURE(count);
+    CHECK(model->head().Shortlist(hidden.data(), 1, count, best.data(), &failed).code() ==
+          absl::StatusCode::kInvalidArgument);
+  }
+}
+
 // From the function published with the paper.
 TEST_CASE("ALiBi slopes are geometric", "[model][block_span]") {
   CHECK(AlibiSlopes(1) == std::vector<float>{0x1p-8f});

@@ -256,6 +256,61 @@ TEST_CASE("partial sorting draws what full sorting would", "[model][sampler]") {
   }
 }
 
+// The `count` largest, by id.
+std::vector<ShortlistEntry> ShortlistOf(const std::vector<float>& logits, std::int64_t count) {
+  std::vector<ShortlistEntry> shortlist(count);
+  std::uint8_t failed = 0;
+  FindShortlist({.logits = logits.data(),
+                 .rows = 1,
+                 .n = std::ssize(logits),
+                 .count = count,
+                 .best = shortlist.data(),
+                 .failed = &failed},
+                {0, 1});
+  return shortlist;
+}
+
+TEST_CASE("a shortlist draws what all logits would", "[model][sampler]") {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0, 2);
+  std::vector<float> logits(3000);
+  for (float& logit : logits) logit = std::round(normal(random) * 16) / 16;  // many ties
+  std::vector<float> few(3000, -kInfinity);  // fewer tokens are possible than are asked for
+  few[7] = few[70] = few[700] = 1;
+  const SamplingOptions cases[] = {
+      {.do_sample = false},
+      {.do_sample = true, .top_k = 1},
+      {.do_sample = true, .top_k = 50},
+      {.do_sample = true, .temperature = 2, .top_k = 200, .top_p = 0.9},
+      {.do_sample = true, .top_k = 64, .min_p = 0.2},
+      {.do_sample = true, .top_k = 90, .typical_p = 0.7},
+      {.do_sample = true, .top_k = 3000}};
+  for (SamplingOptions options : cases) {
+    const int needed = CandidatesNeeded(options);
+    REQUIRE(needed == (options.do_sample ? options.top_k : 1));
+    for (const std::vector<float>& from : {logits, few}) {
+      for (const std::int64_t count : {needed, std::min(needed + 13, 3000)}) {
+        const std::vector<ShortlistEntry> shortlist = ShortlistOf(from, count);
+        for (options.seed = 0; options.seed < 50; ++options.seed) {
+          CAPTURE(options.top_k, count, options.seed);
+          const std::vector<TokenId> history(options.seed);  // of the position's length
+          std::vector<float> scratch = from;
+          CHECK(SampleToken(shortlist, options, history.size(), 3) ==
+                SampleToken(scratch, options, history, 0, 3));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("what looks at other logits needs all of them", "[model][sampler]") {
+  CHECK(CandidatesNeeded({.do_sample = true}) == 0);
+  CHECK(CandidatesNeeded({.do_sample = true, .top_p = 0.5}) == 0);
+  CHECK(CandidatesNeeded({.do_sample = false, .repetition_penalty = 1.1}) == 0);
+  CHECK(CandidatesNeeded({.do_sample = true, .top_k = 5, .presence_penalty = 1}) == 0);
+  CHECK(CandidatesNeeded({.do_sample = false, .bad_words = {{1}}}) == 0);
+}
+
 TEST_CASE("options out of range are named", "[model][sampler]") {
   const SamplingOptions bad[] = {{.temperature = 0},
                                  {.temperature = -1},
