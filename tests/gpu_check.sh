@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tests/gpu_check.sh: what the other tests show of the CUDA kernels in an emulator, shown on this
-# machine's GPU: their tables of cases, golden models, and the same under compute-sanitizer.
+# machine's GPU: their tables of cases, golden models, and the same under compute-sanitizer. Then how
+# fast the kernels are, beside what this GPU reaches at reading memory and on its tensor cores.
 # Says "skipped" and exits 0 where there is no GPU or no nvcc. Has not run on a GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,7 +17,7 @@ capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/nul
 
 cmake/install_dependencies.sh --tests
 cmake --preset cuda
-cmake --build --preset cuda --target fallow_cuda_gpu_tests fallow_cuda_ptx
+cmake --build --preset cuda --target fallow_cuda_gpu_tests fallow_cuda_ptx cuda_bench
 
 # The latest PTX that this device takes: its driver compiles it.
 tests=build/cuda/tests/kernels/cuda
@@ -30,5 +31,8 @@ echo "== $(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1), $FALL
 for tool in memcheck racecheck initcheck synccheck; do
   echo "== compute-sanitizer --tool $tool"
   compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests/fallow_cuda_gpu_tests" \
-    "[norm],[rope],[glu],[quantize],[model]"
+    "[norm],[rope],[glu],[quantize],[shortlist],[model]"
 done
+
+echo "== speed"
+build/cuda/benchmarks/cuda_bench

@@ -6,7 +6,7 @@ stage_cuda() {
   local nvcc
   nvcc=$(cmake -P cmake/FindNvcc.cmake)
   [[ ! $nvcc ]] || PATH=$(dirname "$nvcc"):$PATH
-  local programs=(fallow_cuda_tests fallow_cuda_checked_tests fallow_fiber_ucontext_tests)
+  local programs=(fallow_cuda_tests fallow_cuda_checked_tests fallow_fiber_ucontext_tests cuda_bench)
   command -v nvcc >/dev/null && programs+=(fallow_cuda_ptx_tests fallow_ptx_tests)
   cmake --preset dev
   cmake --build --preset dev --target "${programs[@]}"
@@ -32,6 +32,7 @@ cuda_checks() {
   echo "$tests/fallow_cuda_tests"
   echo "env FALLOW_CUDA_SEED=1 $tests/fallow_cuda_tests"
   echo "$tests/fallow_fiber_ucontext_tests"
+  echo "build/dev/benchmarks/cuda_bench --emulated"  # that it runs; it measures nothing here
 }
 
 # More orders of threads, and what takes long in any.
