@@ -14,7 +14,7 @@ if(FALLOW_CUDA)  # before any target exists: each copies CMAKE_CUDA_ARCHITECTURE
   find_package(Nvcc REQUIRED)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     # PTX for later ones. Code of 8.0 would run on 8.6 and 8.9 too; theirs is scheduled for them.
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90-real 100-real 120)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
   endif()
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)

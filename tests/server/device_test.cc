@@ -21,7 +21,7 @@ const cuda::Gpus kNone = {
 const cuda::Gpus kTwo = {.count = []() -> absl::StatusOr<int> { return 2; },
                          .open = [](int number) -> Gpu {
                            if (number == 0) return cuda::MakeEmulatedRuntime();
-                           return absl::FailedPreconditionError("CUDA: 7.5, expected 8.0");
+                           return absl::FailedPreconditionError("CUDA: 7.0, expected 7.5");
                          }};
 
 struct Choice {
@@ -51,7 +51,7 @@ TEST_CASE("auto means all GPUs, then the CPU; the log says why one is left out",
   CHECK(none.log == Names{"device: the CPU: CUDA: none"});
   const Choice two = Choose("auto", kTwo);
   CHECK(two.names == Names{"cuda-emulated", cpu});
-  CHECK(two.log == Names{"device: not this GPU: CUDA: 7.5, expected 8.0"});
+  CHECK(two.log == Names{"device: not this GPU: CUDA: 7.0, expected 7.5"});
 }
 
 TEST_CASE("devices are named in a list", "[server][device]") {

@@ -21,7 +21,7 @@ cuda_checks() {
   echo "$tests/fallow_cuda_checked_tests --durations yes"
   # nvcc's PTX, interpreted, gives the same bits; its machine code keeps to budgets, spills nothing.
   if command -v nvcc >/dev/null; then
-    for architecture in 80 90 120; do
+    for architecture in 75 80 90 120; do
       echo "env FALLOW_CUDA_PTX=$tests/instantiate.$architecture.ptx $tests/fallow_cuda_ptx_tests"
     done
     echo "python3 tests/cuda_budgets/budgets.py tests/cuda_budgets/kernels.json"
@@ -43,7 +43,7 @@ long_cuda_checks() {
   for seed in 2 3 4; do echo "env FALLOW_CUDA_SEED=$seed $tests/fallow_cuda_tests"; done
   echo "$tests/fallow_cuda_tests '[long]'"
   command -v nvcc >/dev/null || return 0
-  for architecture in 80 90 120; do
+  for architecture in 75 80 90 120; do
     echo "env FALLOW_CUDA_PTX=$tests/instantiate.$architecture.ptx $tests/fallow_cuda_ptx_tests '[long]'"
   done
 }

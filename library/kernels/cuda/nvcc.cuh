@@ -1,4 +1,5 @@
-// The device side of portable.cuh: CUDA, and all of our inline PTX. From sm_80 on.
+// The device side of portable.cuh: CUDA, and all of our inline PTX. From sm_75 on, which has neither
+// copies in the background nor all shapes of mma: there others do the same.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -35,20 +36,28 @@ __device__ __forceinline__ std::uint32_t SharedAddress(const void* p) {
 // Copies 16 bytes from global to shared memory in the background. Where !valid it writes zeros and
 // does not read `from`. What was copied may be read after WaitForCopies and a barrier.
 __device__ __forceinline__ void CopyAsync16(void* to, const void* from, bool valid = true) {
+#if __CUDA_ARCH__ < 800
+  Store16(to, valid ? Load16(from) : uint4{});
+#else
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(SharedAddress(to)),
                "l"(from), "r"(valid ? 16 : 0)
                : "memory");
+#endif
 }
 
 // Ends a group of copies, which may be empty.
 __device__ __forceinline__ void CommitCopies() {
+#if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;\n" ::: "memory");
+#endif
 }
 
 // Waits until all but the last kGroups groups of this thread's copies are done.
 template <int kGroups>
 __device__ __forceinline__ void WaitForCopies() {
+#if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;\n" ::"n"(kGroups) : "memory");
+#endif
 }
 
 // Four 8x8 matrices of 16-bit numbers from shared memory: lane 8 i + j names row j of matrix i, and
@@ -66,15 +75,54 @@ __device__ __forceinline__ void LoadMatricesTransposed(std::uint32_t (&r)[4], co
                : "memory");
 }
 
+#if __CUDA_ARCH__ < 800
+// No bf16 in its tensor cores: in fp32, of what other lanes hold.
+__device__ __forceinline__ void MultiplyAddBf16ByLanes(float (&d)[4], const std::uint32_t (&a)[4],
+                                                       const std::uint32_t (&b)[2]) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int rows = lane / 4 * 4;     // the first lane with this one's rows of a
+  const int columns = lane % 4 * 8;  // and with its two columns of b
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const std::uint32_t top = __shfl_sync(~0u, a[i / 4 * 2], rows + i % 4);
+    const std::uint32_t bottom = __shfl_sync(~0u, a[i / 4 * 2 + 1], rows + i % 4);
+    const std::uint32_t left = __shfl_sync(~0u, b[i / 4], columns + i % 4);
+    const std::uint32_t right = __shfl_sync(~0u, b[i / 4], columns + 4 + i % 4);
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const auto number = [k](std::uint32_t pair) {
+        return __uint_as_float(k == 0 ? pair << 16 : pair & 0xffff0000u);
+      };
+      d[0] = __fmaf_rn(number(top), number(left), d[0]);
+      d[1] = __fmaf_rn(number(top), number(right), d[1]);
+      d[2] = __fmaf_rn(number(bottom), number(left), d[2]);
+      d[3] = __fmaf_rn(number(bottom), number(right), d[3]);
+    }
+  }
+}
+
+__device__ __forceinline__ void MultiplyAddInt8Small(std::int32_t& d0, std::int32_t& d1,
+                                                     std::uint32_t a, std::uint32_t b) {
+  asm volatile(
+      "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};\n"
+      : "+r"(d0), "+r"(d1)
+      : "r"(a), "r"(b));
+}
+#endif
+
 // d += a b by the tensor cores, a [16, 16] in rows and b [16, 8] in columns; fragments as in the
 // PTX ISA, mma.m16n8k16.
 __device__ __forceinline__ void MultiplyAddBf16(float (&d)[4], const std::uint32_t (&a)[4],
                                                 const std::uint32_t (&b)[2]) {
+#if __CUDA_ARCH__ < 800
+  MultiplyAddBf16ByLanes(d, a, b);
+#else
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
 }
 __device__ __forceinline__ void MultiplyAddFp16(float (&d)[4], const std::uint32_t (&a)[4],
                                                 const std::uint32_t (&b)[2]) {
@@ -88,11 +136,18 @@ __device__ __forceinline__ void MultiplyAddFp16(float (&d)[4], const std::uint32
 // The same with a [16, 32] and b [32, 8] of signed bytes, and exact: mma.m16n8k32.
 __device__ __forceinline__ void MultiplyAddInt8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                                                 const std::uint32_t (&b)[2]) {
+#if __CUDA_ARCH__ < 800
+  MultiplyAddInt8Small(d[0], d[1], a[0], b[0]);
+  MultiplyAddInt8Small(d[0], d[1], a[2], b[1]);
+  MultiplyAddInt8Small(d[2], d[3], a[1], b[0]);
+  MultiplyAddInt8Small(d[2], d[3], a[3], b[1]);
+#else
   asm volatile(
       "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
       : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
 }
 
 struct LaunchShape {

@@ -66,7 +66,7 @@ class Runtime {
 // too old, Unimplemented in builds without CUDA.
 absl::StatusOr<int> CountGpus();
 
-// One of them, from 0 on. FailedPrecondition, besides, if it is older than compute capability 8.0.
+// One of them, from 0 on. FailedPrecondition, besides, if it is older than compute capability 7.5.
 absl::StatusOr<std::unique_ptr<Runtime>> OpenGpu(int number);
 
 // Both, for who may be given others.

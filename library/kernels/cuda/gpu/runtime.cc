@@ -34,10 +34,10 @@ class GpuRuntime : public Runtime {
     FALLOW_RETURN_IF_ERROR(StatusOf(cudaSetDevice(device)));
     cudaDeviceProp properties;
     FALLOW_RETURN_IF_ERROR(StatusOf(cudaGetDeviceProperties(&properties, device)));
-    if (properties.major < 8) {
+    if (properties.major * 10 + properties.minor < 75) {
       return absl::FailedPreconditionError(
           absl::StrCat("CUDA: ", std::string(properties.name), " has compute capability ",
-                       properties.major, ".", properties.minor, ", expected 8.0 or later"));
+                       properties.major, ".", properties.minor, ", expected 7.5 or later"));
     }
     runtime->name_ = absl::StrCat("cuda:", device, " ", std::string(properties.name));
     runtime->multiprocessors_ = properties.multiProcessorCount;
