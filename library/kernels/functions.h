@@ -9,6 +9,7 @@
 #include "kernels/norm/norm.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/rope/rope.h"
+#include "kernels/shortlist/shortlist.h"
 
 #define FALLOW_DECLARE_KERNELS                            \
   void ToActivations(const ActivationsArgs&, Range rows); \
@@ -19,7 +20,8 @@
   void Rope(const RopeArgs&, Range rows);                 \
   void Append(const AppendArgs&, Range rows);             \
   void Attention(const AttentionArgs&, Range items);      \
-  void Glu(const GluArgs&, Range rows);
+  void Glu(const GluArgs&, Range rows);                   \
+  void FindShortlist(const ShortlistArgs&, Range rows);
 
 namespace fallow::reference {  // reference.cc of each family: double precision, every arithmetic
 FALLOW_DECLARE_KERNELS

@@ -28,7 +28,7 @@ const KernelTable kExactKernels = {
     .append = exact::Append,
     .attention = exact::Attention,
     .glu = exact::Glu,
-    .shortlist = reference::FindShortlist,  // of comparisons alone
+    .shortlist = exact::FindShortlist,
 };
 
 }  // namespace fallow

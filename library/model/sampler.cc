@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/philox.h"
 #include "base/status_macros.h"
+#include "kernels/kernel_table.h"
 #include "model/ranking.h"
 
 namespace fallow {
@@ -243,13 +244,13 @@ TokenId SampleToken(std::span<float> logits, const SamplingOptions& options,
   const std::size_t count = needed > 0 ? std::min(needed, logits.size()) : logits.size();
   std::vector<ShortlistEntry> best(count);
   std::uint8_t not_finite = 0;
-  FindShortlist({.logits = logits.data(),
-                 .rows = 1,
-                 .n = std::ssize(logits),
-                 .count = std::ssize(best),
-                 .best = best.data(),
-                 .failed = &not_finite},
-                {0, 1});
+  ChooseCpuKernels(nullptr)->shortlist({.logits = logits.data(),
+                                        .rows = 1,
+                                        .n = std::ssize(logits),
+                                        .count = std::ssize(best),
+                                        .best = best.data(),
+                                        .failed = &not_finite},
+                                       {0, 1});
   return SampleToken(best, options, history.size(), sequence);
 }
 

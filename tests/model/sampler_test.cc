@@ -10,6 +10,8 @@
 #include <set>
 #include <vector>
 
+#include "kernels/kernel_table.h"
+
 namespace fallow {
 namespace {
 
@@ -260,13 +262,13 @@ TEST_CASE("partial sorting draws what full sorting would", "[model][sampler]") {
 std::vector<ShortlistEntry> ShortlistOf(const std::vector<float>& logits, std::int64_t count) {
   std::vector<ShortlistEntry> shortlist(count);
   std::uint8_t failed = 0;
-  FindShortlist({.logits = logits.data(),
-                 .rows = 1,
-                 .n = std::ssize(logits),
-                 .count = count,
-                 .best = shortlist.data(),
-                 .failed = &failed},
-                {0, 1});
+  kReferenceKernels.shortlist({.logits = logits.data(),
+                               .rows = 1,
+                               .n = std::ssize(logits),
+                               .count = count,
+                               .best = shortlist.data(),
+                               .failed = &failed},
+                              {0, 1});
   return shortlist;
 }
 

@@ -1,9 +1,11 @@
-// The likeliest tokens, by sorting all.
+// The likeliest tokens, by sorting all; the definition for every arithmetic, since it only
+// compares.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "kernels/functions.h"
 #include "kernels/shortlist/shortlist.h"
 
 namespace fallow::reference {
@@ -35,3 +37,9 @@ void FindShortlist(const ShortlistArgs& args, Range rows) {
 }
 
 }  // namespace fallow::reference
+
+namespace fallow::exact {
+
+void FindShortlist(const ShortlistArgs& args, Range rows) { reference::FindShortlist(args, rows); }
+
+}  // namespace fallow::exact

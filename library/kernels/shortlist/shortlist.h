@@ -29,11 +29,4 @@ struct ShortlistArgs {
   std::uint8_t* failed = nullptr;
 };
 
-// On the host, whatever its instruction set; it neither allocates nor keeps state.
-void FindShortlist(const ShortlistArgs& args, Range rows);
-
-namespace reference {
-void FindShortlist(const ShortlistArgs& args, Range rows);  // sorts all
-}
-
 }  // namespace fallow
