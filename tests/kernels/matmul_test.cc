@@ -18,8 +18,8 @@ struct MatmulCase {
   bool add = false;
 };
 
-// No row and one; every size of tile; 16 rows of a panel, 64 of a block, 512 of a segment and what
-// is left over; a model's sizes.
+// No row and one; every size of tile; 16 rows of a panel, 64 or 128 of a block, 512 of a segment
+// and what is left over; a model's sizes.
 constexpr MatmulCase kCases[] = {
     {0, 48, 64},
     {1, 1, 32},
@@ -38,7 +38,9 @@ constexpr MatmulCase kCases[] = {
     {32, 64, 576},
     {33, 47, 96, true, true},
     {64, 16, 1056},
+    {70, 33, 32, true},
     {130, 83, 160, false, true},
+    {200, 70, 224, true, true},
     {1, 960, 576},
     {1, 30, 4096},
 };

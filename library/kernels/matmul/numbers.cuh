@@ -4,12 +4,11 @@
 //   NumberProductKernel<type, kRows>   grid (panels, tiles of kRows of x), block 256: a warp reads
 //                                      512 bytes of the panel at a time, a lane four rows of them
 //     a weight: 4 or 2 bytes, read once a tile; 2 operations a weight and row
-//   Bf16GemmKernel                     as GemmKernel, with mma.m16n8k16: 16 multiply-adds by the
-//                                      tensor cores a number and 16 k, and no others
+// Many rows of bf16: bf16_gemm.cuh.
 #pragma once
 
 #include "kernels/cuda/portable.cuh"
-#include "kernels/matmul/gemm.cuh"
+#include "kernels/matmul/bf16_gemm.cuh"
 #include "kernels/matmul/matmul.h"
 
 namespace fallow::cuda {
@@ -93,80 +92,6 @@ __global__ void __launch_bounds__(kNumberThreads, 1)
   y = args.add ? y + total : total;
 }
 
-struct Bf16GemmShared {
-  // As GemmShared.
-  alignas(16) std::uint16_t numbers[2][kGemmRows][kBlockK + 8];
-};
-
-__device__ __forceinline__ void CopyRows(const Activations& x, std::int64_t first_row,
-                                         std::int64_t block, Bf16GemmShared& shared) {
-  constexpr int kPieces = kBlockK / 8;  // of 16 bytes
-  for (int i = static_cast<int>(threadIdx.x); i < kGemmRows * kPieces; i += kGemmThreads) {
-    const int row = i / kPieces;
-    const int k = i % kPieces * 8;
-    const bool valid = first_row + row < x.rows;
-    const std::int64_t from = valid ? first_row + row : 0;
-    CopyAsync16(&shared.numbers[block % 2][row][k], x.bf16 + from * x.k + block * kBlockK + k,
-                valid);
-  }
-}
-
-// The products of 16 k, the first of which is number k of the buffer.
-//   weights   the lane's first word of them in each column tile
-__device__ __forceinline__ void AddSixteen(const GemmPlace& place, const Bf16GemmShared& shared,
-                                           int buffer, int k,
-                                           const std::uint8_t* const (&weights)[kColumnTiles],
-                                           WarpTile& totals) {
-  std::uint32_t rows[kRowTiles][4];
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int row = place.RowOf(t) + i % 2 * 8;
-      rows[t][i] = Load4(&shared.numbers[buffer][row][k + i / 2 * 8 + Lane() % 4 * 2]);
-    }
-  }
-#pragma unroll
-  for (int n = 0; n < kColumnTiles; ++n) {
-    const std::uint32_t columns[2] = {Load4(weights[n]), Load4(weights[n] + 4 * kSliceBytes)};
-#pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) MultiplyAddBf16(totals.at[t][n], rows[t], columns);
-  }
-}
-
-static __global__ void __launch_bounds__(kGemmThreads, 3)
-    Bf16GemmKernel(MatmulArgs args, Range panels, std::int64_t panel_bytes) {
-  auto& shared = SharedStorage<Bf16GemmShared>();
-  const GemmPlace place = GemmPlaceOf(panels);
-  const std::int64_t blocks = args.x.k / kBlockK;
-  constexpr int kSixteen = 8 * kSliceBytes;  // bytes of 16 k
-  const std::uint8_t* weights[kColumnTiles];
-#pragma unroll
-  for (int n = 0; n < kColumnTiles; ++n) {
-    // Beyond the last panel it is read again, and not stored.
-    const std::int64_t panel = Smaller(place.panel + n / 2, panels.end - 1);
-    weights[n] = args.weight.data + panel * panel_bytes + Lane() % 4 * kSliceBytes +
-                 (n % 2 * 8 + Lane() / 4) * 4;
-  }
-  WarpTile totals;
-  CopyRows(args.x, place.first_row, 0, shared);
-  CommitCopies();
-  for (std::int64_t block = 0; block < blocks; ++block) {
-    if (block + 1 < blocks) CopyRows(args.x, place.first_row, block + 1, shared);
-    CommitCopies();
-    WaitForCopies<1>();
-    __syncthreads();
-#pragma unroll
-    for (int k = 0; k < kBlockK; k += 16) {
-      AddSixteen(place, shared, static_cast<int>(block % 2), k, weights, totals);
-#pragma unroll
-      for (int n = 0; n < kColumnTiles; ++n) weights[n] += kSixteen;
-    }
-    __syncthreads();  // the buffer is copied to again
-  }
-  StoreTile(args, place, Smaller(panels.end * kPanelRows, args.weight.rows), totals);
-}
-
 template <WeightType kType, int kRows>
 cudaError_t LaunchNumberProductOf(const MatmulArgs& args, Range panels, cudaStream_t stream) {
   return Launch(NumberProductKernel<kType, kRows>,
@@ -195,9 +120,7 @@ inline cudaError_t LaunchNumberProduct(const MatmulArgs& args, Range panels, cud
   if (args.x.rows <= kMostNumberRows) {
     return LaunchNumberProductOf<WeightType::kBf16>(args, panels, stream);
   }
-  const LaunchShape shape = GemmShape(args, panels, sizeof(Bf16GemmShared), stream);
-  return Launch(Bf16GemmKernel, shape, args, panels,
-                PanelBytes(WeightType::kBf16, args.weight.cols));
+  return LaunchBf16Gemm(args, panels, stream);
 }
 
 }  // namespace fallow::cuda

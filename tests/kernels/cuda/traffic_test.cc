@@ -84,6 +84,31 @@ TEST_CASE("products use all of each sector, and no bank two times", "[cuda][traf
   }
 }
 
+TEST_CASE("matrix products of bf16 read and copy to no bank two times", "[cuda][traffic]") {
+  for (const std::int64_t m : {64, 128}) {  // rows of the tiles that there are
+    Random random(m);
+    const PackedWeight weight(RandomWeights(WeightType::kBf16, 64, 256, random));
+    const std::vector<float> values = random.Many(m * 256);
+    const ActivationRows x(Arithmetic::kBf16, m, 256);
+    CpuKernels().back()->activations(
+        {.x = values.data(), .rows = m, .n = 256, .stride = 256, .out = x.view()}, {0, m});
+    std::vector<float> y(m * 64);
+    const auto lines = TrafficOf([&] {
+      kEmulatedCudaKernels.matmul(
+          {.weight = weight.panels(), .x = x.view(), .y = y.data(), .stride = 64}, {0, 4});
+    });
+    std::int64_t of_shared = 0;
+    for (const LineTraffic& line : lines) {
+      if (!line.shared) continue;
+      CAPTURE(m, line.line);
+      CHECK(line.parts == line.ideal);
+      of_shared += line.bytes;
+    }
+    // Four warps read half of the rows and 32 columns each; all rows and columns are copied once.
+    CHECK(of_shared == 256 * 2 * (4 * (m / 2 + 32) + m + 64));
+  }
+}
+
 // What a token costs: the weights once, in whole sectors, and little else.
 TEST_CASE("decoding transfers at most 1.18 times the bytes of its weights", "[cuda][traffic]") {
   constexpr std::int64_t kCols = 2048;
