@@ -18,8 +18,8 @@ struct MatmulCase {
   bool add = false;
 };
 
-// No row and one; every size of tile; 16 rows of a panel, 64 or 128 of a block, 512 of a segment
-// and what is left over; a model's sizes.
+// No row and one; every size of tile; 16 rows of a panel, 64 or 128 of a block, 512 of a segment,
+// 4096 of a block's segments and what is left over; a model's sizes.
 constexpr MatmulCase kCases[] = {
     {0, 48, 64},
     {1, 1, 32},
@@ -43,6 +43,8 @@ constexpr MatmulCase kCases[] = {
     {200, 70, 224, true, true},
     {1, 960, 576},
     {1, 30, 4096},
+    {2, 18, 4672, false, true},
+    {6, 20, 8800, true},
 };
 
 // A block's products of models of 135 M and 8 B parameters: decode, a batch, a prompt.

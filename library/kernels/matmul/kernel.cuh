@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/matmul/embed.cuh"
+#include "kernels/matmul/few_rows.cuh"
 #include "kernels/matmul/gemm.cuh"
 #include "kernels/matmul/numbers.cuh"
 #include "kernels/matmul/skinny.cuh"
@@ -9,13 +10,14 @@
 namespace fallow::cuda {
 
 // Up to so many rows, reading the weights once or twice takes longer than computing.
-inline constexpr std::int64_t kMostSkinnyTiles = 2;
+inline constexpr std::int64_t kMostTilesOfFewRows = 2;
 
 inline cudaError_t LaunchMatmul(const MatmulArgs& args, Range panels,
                                 cudaStream_t stream = nullptr) {
   if (!IsQuantised(args.weight.type)) return LaunchNumberProduct(args, panels, stream);
-  const bool skinny = args.x.rows <= kMostSkinnyTiles * kMostSkinnyRows;
-  return skinny ? LaunchSkinnyProduct(args, panels, stream) : LaunchGemm(args, panels, stream);
+  if (args.x.rows <= kMostSkinnyRows) return LaunchSkinnyProduct(args, panels, stream);
+  const bool few = args.x.rows <= kMostTilesOfFewRows * kMostFewRows;
+  return few ? LaunchFewRows(args, panels, stream) : LaunchGemm(args, panels, stream);
 }
 
 }  // namespace fallow::cuda

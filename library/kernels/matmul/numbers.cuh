@@ -39,7 +39,7 @@ __device__ __forceinline__ const std::uint8_t* WordsOf(const Activations& x, std
   return reinterpret_cast<const std::uint8_t*>(x.bf16 + m * x.k);
 }
 
-// One block, as for SkinnyProductKernel.
+// Said to be one block a multiprocessor: else the compiler spills registers at eight rows.
 template <WeightType kType, int kRows>
 __global__ void __launch_bounds__(kNumberThreads, 1)
     NumberProductKernel(MatmulArgs args, Range panels, std::int64_t panel_bytes) {

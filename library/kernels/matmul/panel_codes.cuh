@@ -39,6 +39,18 @@ __device__ __forceinline__ unsigned LookUpFour(unsigned nibbles) {
   return __byte_perm(below_eight, from_eight, choice);
 }
 
+// Of a word of four-bit codes.
+template <WeightType kType>
+__device__ __forceinline__ EightCodes EightOf(unsigned nibbles) {
+  if constexpr (kType == WeightType::kNl4) {
+    const unsigned even = LookUpFour(nibbles);  // low and high nibbles of bytes 0 and 1
+    const unsigned odd = LookUpFour(nibbles >> 16);
+    return {static_cast<int>(__byte_perm(even, odd, 0x6420)),
+            static_cast<int>(__byte_perm(even, odd, 0x7531))};
+  }
+  return {static_cast<int>(nibbles & 0x0f0f0f0fu), static_cast<int>(nibbles >> 4 & 0x0f0f0f0fu)};
+}
+
 // `codes` is the lane's word of the group's first slice; j the number of the eight, 0 to 3.
 template <WeightType kType>
 __device__ __forceinline__ EightCodes LoadEight(const std::uint8_t* codes, int j) {
@@ -48,14 +60,7 @@ __device__ __forceinline__ EightCodes LoadEight(const std::uint8_t* codes, int j
     const unsigned second = Load4(codes + (2 * j + 1) * kSliceBytes) ^ kToSigned;
     return {static_cast<int>(first), static_cast<int>(second)};
   }
-  const unsigned nibbles = Load4(codes + j * kSliceBytes);
-  if constexpr (kType == WeightType::kNl4) {
-    const unsigned even = LookUpFour(nibbles);  // low and high nibbles of bytes 0 and 1
-    const unsigned odd = LookUpFour(nibbles >> 16);
-    return {static_cast<int>(__byte_perm(even, odd, 0x6420)),
-            static_cast<int>(__byte_perm(even, odd, 0x7531))};
-  }
-  return {static_cast<int>(nibbles & 0x0f0f0f0fu), static_cast<int>(nibbles >> 4 & 0x0f0f0f0fu)};
+  return EightOf<kType>(Load4(codes + j * kSliceBytes));
 }
 
 // Four consecutive k, from 4 j on, j below 8; otherwise as LoadEight.

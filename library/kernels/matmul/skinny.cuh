@@ -1,5 +1,6 @@
-// Products of quantised weights with few rows of activations on a GPU. Definition and shapes:
-// matmul.h; the bits of exact.cc, from the panels as the CPU packs them. Has not run on a device.
+// Products of quantised weights with one or two rows of activations on a GPU. Definition and
+// shapes: matmul.h; the bits of exact.cc, from the panels as the CPU packs them. Has not run on a
+// device.
 //
 // A lane is an output row, so a warp reads two panels, 64 bytes of each at a time; a warp takes a
 // segment of 16 groups of k, and the block's sums of segments are added in order.
@@ -17,7 +18,7 @@ namespace fallow::cuda {
 
 inline constexpr int kSegmentsAtOnce = 8;  // warps of a block
 inline constexpr int kPanelsAtOnce = kWarp / kPanelRows;
-inline constexpr int kMostSkinnyRows = 8;  // each has a warp that adds its segments
+inline constexpr int kMostSkinnyRows = 2;  // each has a warp that adds its segments
 
 // A few consecutive rows of the activations. A row beyond them is the last one again.
 struct RowTile {
@@ -114,7 +115,7 @@ __device__ __forceinline__ void SumSegment(const std::uint8_t* panel, int row_of
     PairOfGroups pairs[kRows];
 #pragma unroll
     for (int m = 0; m < kRows; ++m) pairs[m] = LoadPair<kType>(x, m, group);
-#pragma unroll(kRows == 1 ? 2 : 1)  // more rows need the registers
+#pragma unroll(kRows == 1 ? 2 : 1)  // two rows need the registers
     for (int half = 0; half < 2; ++half) {
       const auto* scales = reinterpret_cast<const std::uint16_t*>(block) + half * kPanelRows;
       int dots[kRows];
@@ -146,7 +147,8 @@ struct SkinnyProductShared {
   float sums[kSegmentsAtOnce][kRows][kWarp];
 };
 
-// One block a multiprocessor is enough for the compiler: else it spills registers at eight rows.
+// Said to be one block a multiprocessor, though more fit: else the compiler saves registers, and
+// loads little ahead.
 template <WeightType kType, int kRows>
 __global__ void __launch_bounds__(kSegmentsAtOnce* kWarp, 1)
     SkinnyProductKernel(MatmulArgs args, Range panels, std::int64_t panel_bytes) {
@@ -197,8 +199,6 @@ cudaError_t LaunchSkinnyProductOf(const MatmulArgs& args, Range panels, cudaStre
 template <WeightType kType>
 cudaError_t LaunchSkinnyProductOf(const MatmulArgs& args, Range panels, cudaStream_t stream) {
   if (args.x.rows == 1) return LaunchSkinnyProductOf<kType, 1>(args, panels, stream);
-  if (args.x.rows == 2) return LaunchSkinnyProductOf<kType, 2>(args, panels, stream);
-  if (args.x.rows <= 4) return LaunchSkinnyProductOf<kType, 4>(args, panels, stream);
   return LaunchSkinnyProductOf<kType, kMostSkinnyRows>(args, panels, stream);
 }
 
