@@ -43,7 +43,7 @@ constexpr MatmulCase kCases[] = {
     {200, 70, 224, true, true},
     {1, 960, 576},
     {1, 30, 4096},
-    {2, 18, 4672, false, true},
+    {1, 18, 4672, false, true},
     {6, 20, 8800, true},
 };
 

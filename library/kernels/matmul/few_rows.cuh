@@ -24,6 +24,32 @@ namespace fallow::cuda {
 inline constexpr int kMostFewRows = 8;  // each has a warp that adds its segments
 inline constexpr int kSegmentBlocks = exact::kSegmentGroups * kGroup / kBlockK;
 
+// At most kMostFewRows consecutive rows of the activations. A row beyond them is the last one
+// again.
+struct RowTile {
+  const std::int8_t* codes;
+  const float* scale;
+  const std::int32_t* sum;
+  const float* scaled_sum;
+  int count;
+  int groups;  // of a row
+
+  // Number of a row's group in the arrays above.
+  __device__ __forceinline__ int At(int m, int group) const {
+    return Smaller(m, count - 1) * groups + group;
+  }
+};
+
+__device__ __forceinline__ RowTile TileOf(const Activations& x, std::int64_t first) {
+  const int groups = static_cast<int>(x.k / kGroup);
+  return {.codes = x.codes + first * x.k,
+          .scale = x.scale + first * groups,
+          .sum = x.sum + first * groups,
+          .scaled_sum = x.scaled_sum + first * groups,
+          .count = static_cast<int>(Smaller<std::int64_t>(kMostFewRows, x.rows - first)),
+          .groups = groups};
+}
+
 // Pieces of 16 bytes lie in an order in which those that are read at once are in different banks:
 // PlaceOfCodes(), PlaceOfRowCodes(). So do the rows of the arrays, by their lengths.
 template <WeightType kType>
@@ -279,7 +305,7 @@ __global__ void __launch_bounds__(kSegmentsAtOnce* kWarp, 2)
   const int warp = WarpOfBlock();
   const std::int64_t first = panels.begin + std::int64_t{blockIdx.x} * kPanelsAtOnce;
   const std::int64_t first_row = std::int64_t{blockIdx.y} * kMostFewRows;
-  const RowTile x = TileOf(args.x, first_row, kMostFewRows);
+  const RowTile x = TileOf(args.x, first_row);
   const std::uint8_t* const of_panels[kPanelsAtOnce] = {
       args.weight.data + first * panel_bytes,
       args.weight.data + Smaller(first + 1, panels.end - 1) * panel_bytes};

@@ -15,7 +15,7 @@ inline constexpr std::int64_t kMostTilesOfFewRows = 2;
 inline cudaError_t LaunchMatmul(const MatmulArgs& args, Range panels,
                                 cudaStream_t stream = nullptr) {
   if (!IsQuantised(args.weight.type)) return LaunchNumberProduct(args, panels, stream);
-  if (args.x.rows <= kMostSkinnyRows) return LaunchSkinnyProduct(args, panels, stream);
+  if (args.x.rows == 1) return LaunchSkinnyProduct(args, panels, stream);
   const bool few = args.x.rows <= kMostTilesOfFewRows * kMostFewRows;
   return few ? LaunchFewRows(args, panels, stream) : LaunchGemm(args, panels, stream);
 }
