@@ -1,5 +1,5 @@
-// The device side of portable.cuh: CUDA, and all of our inline PTX. From sm_75 on, which has neither
-// copies in the background nor all shapes of mma: there others do the same.
+// The device side of portable.cuh: CUDA, and all of our inline PTX. From sm_75 on, which has
+// neither copies in the background nor mma of 32 int8: others do the same there.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -76,46 +76,20 @@ __device__ __forceinline__ void LoadMatricesTransposed(std::uint32_t (&r)[4], co
 }
 
 #if __CUDA_ARCH__ < 800
-// No bf16 in its tensor cores: in fp32, of what other lanes hold.
-__device__ __forceinline__ void MultiplyAddBf16ByLanes(float (&d)[4], const std::uint32_t (&a)[4],
-                                                       const std::uint32_t (&b)[2]) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int rows = lane / 4 * 4;     // the first lane with this one's rows of a
-  const int columns = lane % 4 * 8;  // and with its two columns of b
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const std::uint32_t top = __shfl_sync(~0u, a[i / 4 * 2], rows + i % 4);
-    const std::uint32_t bottom = __shfl_sync(~0u, a[i / 4 * 2 + 1], rows + i % 4);
-    const std::uint32_t left = __shfl_sync(~0u, b[i / 4], columns + i % 4);
-    const std::uint32_t right = __shfl_sync(~0u, b[i / 4], columns + 4 + i % 4);
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      const auto number = [k](std::uint32_t pair) {
-        return __uint_as_float(k == 0 ? pair << 16 : pair & 0xffff0000u);
-      };
-      d[0] = __fmaf_rn(number(top), number(left), d[0]);
-      d[1] = __fmaf_rn(number(top), number(right), d[1]);
-      d[2] = __fmaf_rn(number(bottom), number(left), d[2]);
-      d[3] = __fmaf_rn(number(bottom), number(right), d[3]);
-    }
-  }
-}
-
 __device__ __forceinline__ void MultiplyAddInt8Small(std::int32_t& d0, std::int32_t& d1,
                                                      std::uint32_t a, std::uint32_t b) {
-  asm volatile(
-      "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};\n"
-      : "+r"(d0), "+r"(d1)
-      : "r"(a), "r"(b));
+  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};\n"
+               : "+r"(d0), "+r"(d1)
+               : "r"(a), "r"(b));
 }
 #endif
 
 // d += a b by the tensor cores, a [16, 16] in rows and b [16, 8] in columns; fragments as in the
-// PTX ISA, mma.m16n8k16.
+// PTX ISA, mma.m16n8k16. bf16: from compute capability 8.0 on.
 __device__ __forceinline__ void MultiplyAddBf16(float (&d)[4], const std::uint32_t (&a)[4],
                                                 const std::uint32_t (&b)[2]) {
 #if __CUDA_ARCH__ < 800
-  MultiplyAddBf16ByLanes(d, a, b);
+  __trap();
 #else
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
@@ -148,6 +122,15 @@ __device__ __forceinline__ void MultiplyAddInt8(std::int32_t (&d)[4], const std:
       : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #endif
+}
+
+// Of the current device: 75 for 7.5.
+inline int ComputeCapability() {
+  int device = 0, major = 0, minor = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  return 10 * major + minor;
 }
 
 struct LaunchShape {

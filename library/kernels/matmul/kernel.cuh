@@ -16,7 +16,8 @@ inline cudaError_t LaunchMatmul(const MatmulArgs& args, Range panels,
                                 cudaStream_t stream = nullptr) {
   if (!IsQuantised(args.weight.type)) return LaunchNumberProduct(args, panels, stream);
   if (args.x.rows == 1) return LaunchSkinnyProduct(args, panels, stream);
-  const bool few = args.x.rows <= kMostTilesOfFewRows * kMostFewRows;
+  // Before 8.0 there is not as much shared memory as a few rows need.
+  const bool few = args.x.rows <= kMostTilesOfFewRows * kMostFewRows && ComputeCapability() >= 80;
   return few ? LaunchFewRows(args, panels, stream) : LaunchGemm(args, panels, stream);
 }
 

@@ -111,13 +111,14 @@ cudaError_t LaunchNumberProductOf(const MatmulArgs& args, Range panels, cudaStre
   return LaunchNumberProductOf<kType, kMostNumberRows>(args, panels, stream);
 }
 
-// For fp32 and bf16 weights. Those of fp32 are read once for every kMostNumberRows rows of x.
+// For fp32 and bf16 weights. Those of fp32, and on devices before 8.0 those of bf16, are read once
+// for every kMostNumberRows rows of x.
 inline cudaError_t LaunchNumberProduct(const MatmulArgs& args, Range panels, cudaStream_t stream) {
   if (panels.begin == panels.end || args.x.rows == 0) return cudaSuccess;
   if (args.weight.type == WeightType::kFp32) {
     return LaunchNumberProductOf<WeightType::kFp32>(args, panels, stream);
   }
-  if (args.x.rows <= kMostNumberRows) {
+  if (args.x.rows <= kMostNumberRows || ComputeCapability() < 80) {
     return LaunchNumberProductOf<WeightType::kBf16>(args, panels, stream);
   }
   return LaunchBf16Gemm(args, panels, stream);

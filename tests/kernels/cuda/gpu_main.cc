@@ -43,7 +43,8 @@ int Main(int argc, char** argv) {
     return 2;
   }
   program = loaded->get();
-  cuda::emulator::SetOptions({.run_instead = RunOnGpu});
+  cuda::emulator::SetOptions(
+      {.compute_capability = CapabilityOfPtx(path), .run_instead = RunOnGpu});
   return RunSession(argc, argv);
 }
 

@@ -79,7 +79,7 @@ int Main(int argc, char** argv) {
     const absl::MutexLock lock(&mutex);
     module = &*loaded;
   }
-  cuda::emulator::SetOptions({.run_instead = RunPtx});
+  cuda::emulator::SetOptions({.compute_capability = CapabilityOfPtx(path), .run_instead = RunPtx});
   const int result = RunSession(argc, argv);
   std::printf("%s", loaded->Report().c_str());
   return result;

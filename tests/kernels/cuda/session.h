@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <string>
+#include <string_view>
 
 #include "kernels/cuda/emulator/findings.h"
 
@@ -14,6 +17,17 @@ namespace fallow::test {
 inline std::uint64_t SeedOfSession() {
   const char* text = std::getenv("FALLOW_CUDA_SEED");
   return text ? std::strtoull(text, nullptr, 10) : 0;
+}
+
+// The compute capability that a file of PTX is for, as ComputeCapability() has it; 0 if it names
+// none.
+inline int CapabilityOfPtx(const char* path) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    constexpr std::string_view kTarget = ".target sm_";
+    if (line.starts_with(kTarget)) return std::atoi(line.c_str() + kTarget.size());
+  }
+  return 0;
 }
 
 // Runs the tests that the arguments select. They also fail where a kernel was found wrong.

@@ -160,6 +160,8 @@ void MultiplyAddFp16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint
 void MultiplyAddInt8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                      const std::uint32_t (&b)[2]);
 
+int ComputeCapability();
+
 struct LaunchShape {
   dim3 grid;
   dim3 block;

@@ -76,3 +76,9 @@ void CheckLaunch(cudaError_t error) {
 }
 
 }  // namespace fallow::cuda::emulator
+
+namespace fallow::cuda {
+
+int ComputeCapability() { return emulator::CurrentOptions().compute_capability; }
+
+}  // namespace fallow::cuda

@@ -32,6 +32,7 @@ struct Options {
   // Shares out the blocks of a launch; null, or a checked build: all run on the launching thread.
   // Not one whose Run() the launch is part of.
   WorkerPool* pool = nullptr;
+  int compute_capability = 90;  // as launches are told
   // Runs launches in the emulator's place. False: it failed, and has told Report() why.
   bool (*run_instead)(const LaunchShape& shape, const Call& call) = nullptr;
 };
