@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in tests/stages/*.sh; do . "$file"; done
 
 all_stages=(lint dev python asan tsan arm tidy fuzz wheel consumer cuda)
-focused_stages=(hf identity kill)
+focused_stages=(hf identity kill matrix)
 
 usage() {
   cat <<TEXT
@@ -32,6 +32,8 @@ on request, one question each (some of their tests are part of dev too):
             with --live of transformers run here and now, by torch in build/hf-venv: 20 minutes
   identity  the same bits however a model is cut, served, asked and computed
   kill      no token changes when peers are killed or stopped: simulated, then real processes
+  matrix    builds without CUDA, with nvcc of \$PATH and with that of PyPI's wheels pass the same tests,
+            and one program runs on the library of each
 TEXT
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "base/log.h"
 #include "catch2/catch_test_macros.hpp"
 #include "kernels/cuda/backend.h"
@@ -52,6 +53,24 @@ TEST_CASE("auto means all GPUs, then the CPU; the log says why one is left out",
   const Choice two = Choose("auto", kTwo);
   CHECK(two.names == Names{"cuda-emulated", cpu});
   CHECK(two.log == Names{"device: not this GPU: CUDA: 7.0, expected 7.5"});
+}
+
+TEST_CASE("auto on this machine means its GPUs, or the log says why there are none",
+          "[server][device]") {
+  const absl::StatusOr<int> count = cuda::CountGpus();
+  const Choice choice = Choose("auto", {});
+  REQUIRE(choice.status.ok());
+  CHECK(choice.names.back().starts_with("cpu "));
+  if (count.ok()) {
+    CHECK(choice.names.size() - 1 + choice.log.size() == static_cast<std::size_t>(*count));
+  } else if (absl::IsUnimplemented(count.status())) {  // a build without CUDA
+    CHECK(choice.names.size() == 1);
+    CHECK(choice.log.empty());
+  } else {
+    CHECK(choice.names.size() == 1);
+    CHECK(choice.log == Names{"device: the CPU: " + std::string(count.status().message())});
+    CHECK(absl::StartsWith(count.status().message(), "CUDA: "));
+  }
 }
 
 TEST_CASE("devices are named in a list", "[server][device]") {
